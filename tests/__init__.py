@@ -1,0 +1,1 @@
+"""The tests: they mirror the tree, and start every server they need."""
