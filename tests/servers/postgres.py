@@ -42,8 +42,17 @@ def find_binaries(user: str | None, spare: Path) -> Path:
     usable = next((path for path in found if _usable_by(path, user)), None)
     if usable is not None:
         return usable
-    shutil.copytree(found[0].parent, spare / "install", symlinks=True)
-    return spare / "install" / "bin"
+    return _copy_install(found[0].parent, spare)
+
+
+def _copy_install(install: Path, spare: Path) -> Path:
+    """Copy a wheel's install with the libraries that it looks for beside its package."""
+    package = install.parent
+    shutil.copytree(install, spare / package.name / install.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, spare / libraries.name)
+    return spare / package.name / install.name / "bin"
 
 
 class PostgresServer:
@@ -123,16 +132,18 @@ class PostgresServer:
     def _initialise(self) -> None:
         account = pwd.getpwnam(self._user) if self._user else None
         options = ["--username=longshore", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
-        subprocess.run(
+        done = subprocess.run(
             [self._binaries / "initdb", f"--pgdata={self.data}", *options],
             cwd=self.directory,
             env=self._environment(),
-            check=True,
+            check=False,
             capture_output=True,
+            text=True,
             user=account.pw_uid if account else None,
             group=account.pw_gid if account else None,
             extra_groups=[] if account else None,
         )
+        assert done.returncode == 0, done.stderr
 
     def _environment(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "HOME": str(self.directory), "LC_ALL": "C"}
