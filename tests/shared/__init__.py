@@ -1,0 +1,1 @@
+"""Tests of the broker itself, mostly over SQLite and PostgreSQL both."""
