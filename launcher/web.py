@@ -1,0 +1,85 @@
+"""The web server of the API: one gunicorn worker with enough threads for requests and for open streams.
+
+`docs/explanation/web-server.md` has the measurements behind the choice. Run as `python -m launcher.web`, with the
+number of an inherited listening socket where the supervisor has bound one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+
+from broker_config import Settings
+
+STOP_WITHIN = 4
+"""seconds in which open requests may end after SIGTERM; streams are told at once"""
+
+SPARE_CONNECTIONS = 1000
+"""connections kept open beyond those being answered, so that clients which keep theirs are not turned away"""
+
+
+class ApiServer(BaseApplication):  # type: ignore[misc]
+    """gunicorn, configured by our settings alone: no files, no command line, no control socket."""
+
+    def __init__(self, settings: Settings, bind: str) -> None:
+        self.settings = settings
+        self.bind = bind
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Hand over the options, called by gunicorn."""
+        for name, value in gunicorn_options(self.settings, self.bind).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Make the application in the serving process, called by gunicorn after the fork."""
+        # By name: the launcher starts the API and knows nothing else about it.
+        return importlib.import_module("api").create_app(self.settings)
+
+
+def gunicorn_options(settings: Settings, bind: str) -> dict[str, Any]:
+    """Options by gunicorn's names."""
+    threads = settings.api_threads + settings.max_streams
+    return {
+        "bind": bind,
+        "workers": 1,
+        "worker_class": "gthread",
+        "threads": threads,
+        "worker_connections": threads + SPARE_CONNECTIONS,
+        "keepalive": 15,
+        "timeout": 60,
+        "graceful_timeout": STOP_WITHIN,
+        "loglevel": settings.log_level,
+        "control_socket_disable": True,
+        "proc_name": "longshore-api",
+        "post_worker_init": end_streams_on_stop,
+    }
+
+
+def end_streams_on_stop(worker: Any) -> None:
+    """Let SIGTERM set the application's `stopping` event, at which its streams end by themselves."""
+    stopping = getattr(worker.wsgi, "extensions", {}).get("stopping")
+    if not isinstance(stopping, threading.Event):
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+        worker.handle_exit(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def serve(settings: Settings, inherited: int | None = None) -> None:
+    """Serve until told to stop; on the inherited socket, or on the host and port of the settings."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    ApiServer(settings, f"fd://{inherited}" if inherited is not None else f"{host}:{settings.port}").run()
+
+
+if __name__ == "__main__":
+    serve(Settings.from_env(), int(sys.argv[1]) if len(sys.argv) > 1 else None)
