@@ -113,7 +113,8 @@ def _shape(connection: Connection) -> set[str]:
                 "SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint "
                 "WHERE conrelid <> 0 UNION ALL "
                 "SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, "
-                "character_maximum_length, column_default) FROM information_schema.columns WHERE table_schema = 'public'"
+                "character_maximum_length, column_default) "
+                "FROM information_schema.columns WHERE table_schema = 'public'"
             )
         )
     return {clause for definition in found if "alembic_version" not in definition for clause in _clauses(definition)}
@@ -148,8 +149,8 @@ def _insert_job_and_record(store: Store) -> None:
         tx.execute(
             text(
                 "INSERT INTO job (id, owner_id, type, type_version, revision, kind, title, labels, args, inputs,"
-                " queue, priority, max_attempts, backoff, state, state_at, held, attempt, burnt, rerun, wakeups, progress,"
-                " message, created_at, updated_at, seq, version) VALUES (:job, :user, 't', '1', 'r', 'python', '',"
+                " queue, priority, max_attempts, backoff, state, state_at, held, attempt, burnt, rerun, wakeups,"
+                " progress, message, created_at, updated_at, seq, version) VALUES (:job, :user, 't', '1', 'r', 'python', '',"
                 " '[]', '{}', '{}', 'default', 100, 1, '{}', 'queued', 0, false, 0, 0, 0, 0, 0, '', 0, 0, 1, 1)"
             ),
             {"job": job, "user": user},

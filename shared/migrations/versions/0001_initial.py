@@ -88,8 +88,7 @@ def _create_tables() -> None:
         sa.Column("owner_id", sa.Uuid(), nullable=False),
         sa.Column("key", sa.String(length=255), nullable=False),
         sa.Column("body_sha256", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("first_number", SERIAL, nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("numbers", JSON, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("owner_id", "key", name=op.f("pk_idempotency_key")),
     )
