@@ -16,6 +16,8 @@ class Backoff:
     max: float = 300
 
     def __post_init__(self) -> None:
+        if not all(isinstance(value, int | float) for value in (self.first, self.factor, self.max)):
+            raise InvalidDeclaration(f"backoff needs numbers, not {self}")
         if self.first < 0 or self.factor < 1 or self.max < self.first:
             raise InvalidDeclaration(f"backoff needs first >= 0, factor >= 1 and max >= first, not {self}")
 

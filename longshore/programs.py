@@ -74,14 +74,18 @@ def _read(lines: IO[str] | None, tail: deque[str], on_line: Callable[[str], obje
         on_line(text)
 
 
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
 def _end(process: subprocess.Popen[str]) -> None:
-    """Leave nothing running: ask first, then insist."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            break
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+    """Leave nothing of a program that was broken off: ask first, then insist, its children included."""
+    if process.poll() is None:
+        _signal_group(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_PATIENCE)
+        _signal_group(process.pid, signal.SIGKILL)
+        process.wait()
     if process.stdout is not None:
         process.stdout.close()
