@@ -1,9 +1,9 @@
 """The law: states, events, and what each event does to a job. Pure data and two pure functions.
 
-A job's *state* is one of nine words. Three circumstances of a paused job matter to the law, and all can be read
-from its row: whether a worker still holds it (suspended), whether that worker's lease has run out (stranded), and whether its
-outcome is already known (held). `Situation` names a state together with that circumstance; every rule is written for
-situations, and `store.advance` turns the rules into SQL, so that rule and write are one statement.
+A job's *state* is one of nine words. Three circumstances of a paused job matter to the law, and all can be read from
+its row: whether a worker still holds it (suspended), whether that worker's lease has run out (stranded), and whether
+its outcome is already known (held). `Situation` names a state together with that circumstance; every rule is written
+for situations, and `store.advance` turns the rules into SQL, so that rule and write are one statement.
 
 Pause and cancel are *flags* while a worker holds the job: the worker acknowledges them. `resolve` says what becomes of
 a flag when the worker's own event arrives first; it is applied in the same UPDATE as that event.
@@ -229,3 +229,26 @@ def already(event: Event, state: State, flag: Flag | None) -> bool:
     if event is Event.SUBMIT:
         return state in {State.QUEUED, State.PENDING, State.BLOCKED, State.RUNNING}
     return event is Event.RERUN and state in {State.QUEUED, State.RUNNING}
+
+
+ASKABLE = (Event.SUBMIT, Event.PAUSE, Event.RESUME, Event.CANCEL, Event.RERUN)
+"""Events that people and programs ask for; the others happen by themselves."""
+
+
+def situation(state: State, *, with_worker: bool, held: bool) -> Situation:
+    """The situation of a job as its row tells it, the lease of a worker that holds it taken as valid."""
+    if state is not State.PAUSED:
+        return Situation(state.value)
+    if with_worker:
+        return Situation.SUSPENDED
+    return Situation.HELD if held else Situation.PARKED
+
+
+def legal(where: Situation, flag: Flag | None) -> tuple[Event, ...]:
+    """What may be asked of a job now, so that pages and programs offer nothing that would be refused."""
+    return tuple(event for event in ASKABLE if effect(event, where, flag) is not None)
+
+
+def view(state: State, flag: Flag | None) -> str:
+    """The word for people: `pausing` or `cancelling` while the worker has yet to acknowledge it, else the state."""
+    return {Flag.PAUSE: "pausing", Flag.CANCEL: "cancelling", None: state.value}[flag]
