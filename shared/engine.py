@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import threading
 import time
@@ -91,6 +92,7 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
     connection.create_function("longshore_now", 0, lambda: time.time_ns() // 1000)
     clock = record.info["lease_clock"] = _LeaseClock()
     connection.create_function("longshore_lease_now", 0, clock.read)
+    connection.create_function("power", 2, math.pow, deterministic=True)
     connection.create_function("longshore_boot_id", 0, lambda: boot)
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
         connection.execute(f"PRAGMA {pragma}").close()

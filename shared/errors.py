@@ -1,5 +1,4 @@
-"""The one error tree. A class's docstring is its message for people,
-`code` its stable name, `status` its HTTP status."""
+"""The one error tree: a class's docstring is its title for people, `code` its stable name, `status` its HTTP status."""
 
 from __future__ import annotations
 

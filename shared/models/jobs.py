@@ -154,6 +154,7 @@ class IdempotencyKey(Table):
     owner_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     body_sha256: Mapped[bytes] = mapped_column(LargeBinary(32), doc="so that another body under the key is refused")
-    first_number: Mapped[int] = mapped_column(Serial, doc="number of the first job accepted under it")
-    count: Mapped[int] = mapped_column(Integer, doc="how many jobs were accepted under it")
+    numbers: Mapped[list[list[int]]] = mapped_column(
+        Json, default=list, doc="numbers of the jobs accepted under it, as [first, last] ranges in order"
+    )
     created_at: Mapped[int] = mapped_column(Instant, default=now(), index=True)

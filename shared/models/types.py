@@ -75,14 +75,14 @@ class oldest_xact(FunctionElement[int]):  # noqa: N801 - reads as the SQL functi
     name = "oldest_xact"
 
 
-_ON_POSTGRESQL = {
+_ON_POSTGRESQL: dict[type[FunctionElement[Any]], str] = {
     now: _PG_NOW,
     lease_now: "(extract(epoch from statement_timestamp()) * 1000000)::bigint",
     boot_id: "''",
     current_xact: "pg_current_xact_id()::text::bigint",
     oldest_xact: "pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
 }
-_ON_SQLITE = {
+_ON_SQLITE: dict[type[FunctionElement[Any]], str] = {
     now: "longshore_now()",
     lease_now: "longshore_lease_now()",
     boot_id: "longshore_boot_id()",

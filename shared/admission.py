@@ -1,0 +1,165 @@
+"""What must hold for a job to be accepted: its type is known and open, and all it says fits its type's declaration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, select
+
+from shared import catalog
+from shared.errors import FieldProblem, InvalidInput
+from shared.models import StoredFile
+from shared.principal import Principal
+
+QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+MAX_LABELS = 50
+MAX_LABEL = 255
+MAX_TITLE = 500
+MAX_ATTEMPTS = 1000
+PRIORITIES = range(-1_000_000, 1_000_001)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a client asks for; None means "as the job type says"."""
+
+    type: str
+    version: str | None = None
+    args: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+    labels: Sequence[str] = ()
+    priority: int | None = None
+    queue: str | None = None
+    not_before: int | None = None
+    """instant, microseconds since 1970 UTC"""
+    timeout: float | None = None
+    max_attempts: int | None = None
+    backoff: Mapping[str, Any] | None = None
+    pause_at: str | None = None
+    draft: bool = False
+    expires_after: float | None = None
+    extra: Mapping[str, Any] | None = None
+
+
+def admit(connection: Connection, principal: Principal, order: Order) -> dict[str, Any]:
+    """The columns of the job that `order` asks for; raises `InvalidInput` naming each field that does not fit.
+
+    A draft may still lack args and inputs; they are checked when it is submitted.
+    """
+    job_type, declaration = catalog.current(connection, order.type, order.version)
+    problems = _shape(order, declaration)
+    if not order.draft:
+        problems += fitness(connection, principal, declaration, order.args, order.inputs)
+    if problems:
+        raise InvalidInput("The job does not fit its job type.", problems=problems)
+    return {
+        "type": job_type.name,
+        "type_version": job_type.version,
+        "revision": job_type.revision,
+        "kind": job_type.kind,
+        **columns(order, declaration),
+    }
+
+
+def columns(order: Order, declaration: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that an order and its declaration decide."""
+    return {
+        "title": order.title,
+        "labels": tidy_labels(order.labels),
+        "args": dict(order.args),
+        "inputs": dict(order.inputs),
+        "extra": dict(order.extra) if order.extra is not None else None,
+        "queue": order.queue or declaration.get("queue", "default"),
+        "priority": declaration.get("priority", 100) if order.priority is None else order.priority,
+        "not_before": order.not_before,
+        "timeout": order.timeout or declaration.get("timeout"),
+        "max_attempts": order.max_attempts or declaration.get("max_attempts", 1),
+        "backoff": dict(order.backoff or declaration.get("backoff") or {}),
+        "pause_at": order.pause_at,
+        "expires_after": order.expires_after,
+    }
+
+
+def tidy_labels(labels: Sequence[str]) -> list[str]:
+    """Labels without surrounding blanks and doubles, sorted."""
+    return sorted({label.strip() for label in labels})
+
+
+def fitness(
+    connection: Connection,
+    principal: Principal,
+    declaration: Mapping[str, Any],
+    args: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+) -> list[FieldProblem]:
+    """What keeps args and inputs from being run under `declaration`; empty when nothing does."""
+    return [*catalog.validate_args(declaration, args), *_inputs(connection, principal, declaration, inputs)]
+
+
+def _shape(order: Order, declaration: Mapping[str, Any]) -> list[FieldProblem]:
+    stages = declaration.get("stages") or []
+    labels = tidy_labels(order.labels)
+    checks = [
+        (order.queue is None or QUEUE_NAME.fullmatch(order.queue), "queue", "letters, digits, dot, dash, underscore"),
+        (order.priority is None or order.priority in PRIORITIES, "priority", "a whole number within a million of 0"),
+        (order.timeout is None or order.timeout > 0, "timeout", "seconds, more than 0"),
+        (order.max_attempts is None or 1 <= order.max_attempts <= MAX_ATTEMPTS, "max_attempts", f"1 to {MAX_ATTEMPTS}"),
+        (order.expires_after is None or order.expires_after >= 0, "expires_after", "seconds, 0 or more"),
+        (len(order.title) <= MAX_TITLE, "title", f"at most {MAX_TITLE} characters"),
+        (len(labels) <= MAX_LABELS, "labels", f"at most {MAX_LABELS} labels"),
+        (all(0 < len(label) <= MAX_LABEL for label in labels), "labels", f"1 to {MAX_LABEL} characters each"),
+        (not order.pause_at or not stages or order.pause_at in stages, "pause_at", f"one of {', '.join(stages)}"),
+    ]
+    return [FieldProblem(name, "is not valid", expected) for fine, name, expected in checks if not fine]
+
+
+def _inputs(
+    connection: Connection, principal: Principal, declaration: Mapping[str, Any], inputs: Mapping[str, Any]
+) -> list[FieldProblem]:
+    declared: Mapping[str, Any] = declaration.get("inputs") or {}
+    known = ", ".join(declared) or "none"
+    problems = [
+        FieldProblem(f"inputs.{name}", "is not an input of this job type", f"one of: {known}")
+        for name in inputs
+        if name not in declared
+    ]
+    for name, rule in declared.items():
+        problems += _input(connection, principal, name, rule, inputs.get(name))
+    return problems
+
+
+def _input(
+    connection: Connection, principal: Principal, name: str, rule: Mapping[str, Any], value: Any
+) -> list[FieldProblem]:
+    where = f"inputs.{name}"
+    if value is None or value == []:
+        return [FieldProblem(where, "is required", "the id of an uploaded file")] if rule.get("required", True) else []
+    if isinstance(value, list) and not rule.get("multiple", False):
+        return [FieldProblem(where, "takes one file", "the id of an uploaded file")]
+    ids = value if isinstance(value, list) else [value]
+    found = _visible_files(connection, principal, ids)
+    return [
+        FieldProblem(where, f"there is no file {file_id}", "the id of an uploaded file")
+        for file_id in ids
+        if str(file_id) not in found
+    ]
+
+
+def _visible_files(connection: Connection, principal: Principal, ids: Sequence[Any]) -> set[str]:
+    wanted = [parsed for parsed in map(_uuid, ids) if parsed]
+    query = select(StoredFile.id).where(StoredFile.id.in_(wanted))
+    if not principal.is_admin:
+        query = query.where(StoredFile.owner_id == principal.user_id)
+    return {str(row.id) for row in connection.execute(query)}
+
+
+def _uuid(value: object) -> UUID | None:
+    try:
+        return UUID(str(value))
+    except ValueError:
+        return None

@@ -1,0 +1,223 @@
+"""Verb: accept jobs, change them before they run, and remove them when they are done.
+
+What is answered with success here is in the database, with its first status record, and is never lost again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import Row
+from sqlalchemy.sql.elements import ColumnElement
+from uuid_utils.compat import uuid7
+
+from shared import access
+from shared.admission import Order, admit, tidy_labels
+from shared.errors import EditConflict, FieldProblem, InvalidInput, KeyReused, NotFound, NotPossible
+from shared.lifecycle import FINAL, Event, State
+from shared.models import IdempotencyKey, Job, JobLabel, StatusRecord
+from shared.principal import Principal
+from shared.store import RECORDED, Store, Transaction, append, first_records
+from shared.visibility import job_with_owner, steerable
+
+__all__ = ["Order", "Submitted", "edit", "remove", "submit", "submit_batch"]
+
+MAX_KEY = 255
+EDITABLE = frozenset(
+    {"title", "labels", "args", "inputs", "priority", "queue", "not_before", "timeout", "max_attempts", "backoff",
+     "pause_at", "expires_after", "extra"}
+)  # fmt: skip
+"""What may be changed before a job runs."""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """The jobs accepted; `created` is False when they had been accepted under the same key before."""
+
+    jobs: Sequence[Row[Any]]
+    created: bool
+
+
+def submit(store: Store, principal: Principal, order: Order, *, key: str | None = None, body: bytes = b"") -> Submitted:
+    """Accepts one job; under an idempotency key, once for however many tries with the same `body`."""
+    return submit_batch(store, principal, [order], key=key, body=body)
+
+
+def submit_batch(
+    store: Store, principal: Principal, orders: Sequence[Order], *, key: str | None = None, body: bytes = b""
+) -> Submitted:
+    """Accepts all of `orders` or none of them."""
+    if key is not None and not 0 < len(key) <= MAX_KEY:
+        raise InvalidInput(problems=[FieldProblem("Idempotency-Key", "is not valid", f"1 to {MAX_KEY} characters")])
+    with store.transaction() as tx:
+        if key is not None and not _take_key(tx, principal, key, body):
+            return Submitted(_accepted_before(tx.connection, principal, key, body), created=False)
+        numbers = _insert(tx, principal, [_admitted(tx, principal, order, i) for i, order in enumerate(orders)])
+        if key is not None:
+            _note_numbers(tx, principal, key, numbers)
+        return Submitted(_by_numbers(tx.connection, _ranges(numbers)), created=True)
+
+
+def _admitted(tx: Transaction, principal: Principal, order: Order, index: int) -> dict[str, Any]:
+    try:
+        values = admit(tx.connection, principal, order)
+    except InvalidInput as error:
+        raise _placed(error, index) if index else error from None
+    state = State.DRAFT if order.draft else State.QUEUED
+    return {"id": uuid7(), "owner_id": principal.user_id, "state": state.value, **values}
+
+
+def _placed(error: InvalidInput, index: int) -> InvalidInput:
+    problems = [replace(problem, field=f"jobs.{index}.{problem.field}") for problem in error.problems]
+    return InvalidInput(error.detail, problems=problems)
+
+
+def _insert(tx: Transaction, principal: Principal, jobs: Sequence[dict[str, Any]]) -> list[int]:
+    statement = insert(Job).returning(*RECORDED, sort_by_parameter_order=True)
+    rows = tx.execute(statement, list(jobs)).all()
+    first_records(tx, rows, Event.SUBMIT, principal.name)
+    labels = [{"job_id": job["id"], "label": label} for job in jobs for label in job["labels"]]
+    if labels:
+        tx.execute(insert(JobLabel), labels)
+    return [row.number for row in rows]
+
+
+def _take_key(tx: Transaction, principal: Principal, key: str, body: bytes) -> bool:
+    """Whether the key is new. A second request with it waits here until the first is committed or gone."""
+    dialect_insert = sqlite_insert if tx.connection.dialect.name == "sqlite" else postgresql_insert
+    row = {"owner_id": principal.user_id, "key": key, "body_sha256": hashlib.sha256(body).digest()}
+    return tx.execute(dialect_insert(IdempotencyKey).values(row).on_conflict_do_nothing()).rowcount == 1
+
+
+def _note_numbers(tx: Transaction, principal: Principal, key: str, numbers: Sequence[int]) -> None:
+    which = and_(IdempotencyKey.owner_id == principal.user_id, IdempotencyKey.key == key)
+    tx.execute(update(IdempotencyKey).where(which).values(numbers=_ranges(numbers)))
+
+
+def _accepted_before(connection: Connection, principal: Principal, key: str, body: bytes) -> Sequence[Row[Any]]:
+    which = and_(IdempotencyKey.owner_id == principal.user_id, IdempotencyKey.key == key)
+    row = connection.execute(select(IdempotencyKey.body_sha256, IdempotencyKey.numbers).where(which)).one()
+    if row.body_sha256 != hashlib.sha256(body).digest():
+        raise KeyReused
+    jobs = _by_numbers(connection, row.numbers)
+    if not jobs:
+        raise NotFound("What was accepted under this Idempotency-Key has been removed since.")
+    return jobs
+
+
+def _ranges(numbers: Sequence[int]) -> list[list[int]]:
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ranges
+
+
+def _by_numbers(connection: Connection, ranges: Sequence[Sequence[int]]) -> Sequence[Row[Any]]:
+    found: list[Row[Any]] = []
+    for first, last in ranges:
+        query = job_with_owner().where(Job.number.between(first, last)).order_by(Job.number)
+        found += connection.execute(query).all()
+    return found
+
+
+def edit(
+    store: Store, principal: Principal, job_id: UUID, changes: Mapping[str, Any], *, version: int | None = None
+) -> Row[Any]:
+    """Changes a job that no worker has yet: a draft, or one that is queued, pending or parked.
+
+    `version` is the version of the job that the changes were made for; another one is an `EditConflict`.
+    """
+    with store.transaction() as tx:
+        job = _steered(tx.connection, principal, job_id)
+        if version is not None and job.version != version:
+            raise EditConflict
+        values = _edited(tx, principal, job, changes)
+        if not append(tx, Job.id == job_id, _is_editable(job.version), event="edit", by=principal.name, sets=values):
+            raise _not_editable(tx.connection, job)
+        if "labels" in values:
+            _relabel(tx, job_id, values["labels"])
+        if job.state == State.QUEUED:
+            tx.effects.wake.add(values.get("queue", job.queue))
+        return _steered(tx.connection, principal, job_id)
+
+
+def _edited(tx: Transaction, principal: Principal, job: Row[Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = [
+        FieldProblem(name, "cannot be changed", ", ".join(sorted(EDITABLE))) for name in changes.keys() - EDITABLE
+    ]
+    if unknown:
+        raise InvalidInput(problems=unknown)
+    present = {name: getattr(job, name) for name in EDITABLE}
+    order = Order(type=job.type, version=job.type_version, draft=job.state == State.DRAFT, **{**present, **changes})
+    admit(tx.connection, principal, order)
+    values = dict(changes)
+    if "labels" in values:
+        values["labels"] = tidy_labels(values["labels"])
+    return values
+
+
+def _is_editable(version: int) -> ColumnElement[bool]:
+    waiting = Job.state.in_([State.DRAFT.value, State.QUEUED.value, State.PENDING.value])
+    parked = and_(Job.state == State.PAUSED.value, Job.holder.is_(None), Job.held.is_(False))
+    return and_(or_(waiting, parked), Job.flag.is_(None), Job.version == version)
+
+
+def _not_editable(connection: Connection, job: Row[Any]) -> Exception:
+    row = connection.execute(select(Job.state, Job.version).where(Job.id == job.id)).one()
+    if row.version != job.version:
+        return EditConflict()
+    return NotPossible(f"A job that is {row.state} cannot be changed; it is draft, queued, pending or parked.")
+
+
+def _relabel(tx: Transaction, job_id: UUID, labels: Sequence[str]) -> None:
+    tx.execute(delete(JobLabel).where(JobLabel.job_id == job_id))
+    if labels:
+        tx.execute(insert(JobLabel), [{"job_id": job_id, "label": label} for label in labels])
+
+
+def _steered(connection: Connection, principal: Principal, job_id: UUID) -> Row[Any]:
+    row = connection.execute(job_with_owner().where(Job.id == job_id, steerable(principal))).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no job {job_id}.")
+    return row
+
+
+def remove(store: Store, principal: Principal, job_id: UUID) -> None:
+    """Removes a finished job with its whole history; a tombstone stays in the feed and in the audit trail."""
+    with store.transaction() as tx:
+        job = _steered(tx.connection, principal, job_id)
+        if remove_rows(tx, [job_id], principal.name) == 0:
+            raise NotPossible(f"A job that is {job.state} cannot be removed; cancel it first.")
+
+
+def remove_rows(tx: Transaction, job_ids: Sequence[UUID], by: str) -> int:
+    """Removes those of `job_ids` that are final, with all that belongs to them; returns how many."""
+    final = [state.value for state in FINAL]
+    gone = tx.execute(
+        delete(Job)
+        .where(Job.id.in_(job_ids), or_(Job.state.in_(final), Job.state == State.DRAFT.value), Job.holder.is_(None))
+        .returning(*RECORDED)
+    ).all()
+    if gone:
+        tx.execute(delete(StatusRecord).where(StatusRecord.job_id.in_([row.id for row in gone])))
+        tx.execute(insert(StatusRecord), [_tombstone(row, by) for row in gone])
+        for row in gone:
+            access.audit(tx, by, "job.remove", f"job/{row.id}", None, {"number": row.number, "state": row.state})
+    return len(gone)
+
+
+def _tombstone(row: Row[Any], by: str) -> dict[str, Any]:
+    return {
+        "job_id": row.id, "owner_id": row.owner_id, "seq": row.seq + 1, "event": "remove", "state": row.state,
+        "attempt": row.attempt, "rerun": row.rerun, "by": by, "at": row.updated_at,
+    }  # fmt: skip

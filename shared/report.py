@@ -1,0 +1,173 @@
+"""Verb: write down what a running execution says of itself: stage, progress, log, saved state, outputs.
+
+Every write is fenced: it is accepted only while the job's attempt is the execution's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, delete, desc, exists, func, insert, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import Row
+from sqlalchemy.sql.elements import ColumnElement
+
+from shared.errors import StaleExecution
+from shared.models import Checkpoint, Execution, Job, LogChunk, Role, StatusRecord, StoredFile
+from shared.models.types import now
+from shared.store import Store, Transaction, append
+
+_REPORTED = ("stage", "progress", "done", "total", "message")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an execution says; None leaves a thing as it was."""
+
+    stage: str | None = None
+    progress: float | None = None
+    """fraction done, 0..1"""
+    done: float | None = None
+    total: float | None = None
+    message: str | None = None
+
+    def values(self) -> dict[str, Any]:
+        """The columns it sets."""
+        return {name: getattr(self, name) for name in _REPORTED if getattr(self, name) is not None}
+
+
+@dataclass(frozen=True)
+class LogPiece:
+    """Bytes that an execution wrote to one of its streams, and where in the stream they begin."""
+
+    stream: str
+    start: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file that an execution has put into the file store."""
+
+    id: UUID
+    name: str
+    path: str
+    size: int
+    sha256: bytes
+    media_type: str
+
+
+def _holds(job_id: UUID, attempt: int) -> ColumnElement[bool]:
+    return and_(Job.id == job_id, Job.attempt == attempt, Job.holder.is_not(None))
+
+
+def push(store: Store, job_id: UUID, attempt: int, reports: Sequence[Report], by: str) -> Row[Any]:
+    """Adds one status record for each report, in order, in one transaction; returns the last one.
+
+    A single report that repeats the execution's last one word for word is taken for a retry of it: the stored record
+    is returned and nothing is written.
+    """
+    with store.transaction() as tx:
+        if len(reports) == 1 and (repeated := _repeated(tx, job_id, attempt, reports[0])):
+            return repeated
+        for report in reports:
+            if not append(tx, _holds(job_id, attempt), event="report", by=by, sets=report.values()):
+                raise StaleExecution
+        return _last_record(tx, job_id)
+
+
+def _last_record(tx: Transaction, job_id: UUID) -> Row[Any]:
+    query = select(*StatusRecord.__table__.columns).where(StatusRecord.job_id == job_id)
+    return tx.execute(query.order_by(desc(StatusRecord.seq)).limit(1)).one()
+
+
+def _repeated(tx: Transaction, job_id: UUID, attempt: int, report: Report) -> Row[Any] | None:
+    query = select(*StatusRecord.__table__.columns).where(StatusRecord.job_id == job_id)
+    last = tx.execute(query.order_by(desc(StatusRecord.seq)).limit(1)).one_or_none()
+    if last is None or last.event != "report" or last.attempt != attempt:
+        return None
+    same = all(getattr(last, name) == value for name, value in report.values().items())
+    return last if same else None
+
+
+def write_log(store: Store, job_id: UUID, attempt: int, pieces: Sequence[LogPiece], keep_bytes: int) -> None:
+    """Adds pieces of log; a piece that is there already is left alone, so that a retry doubles nothing.
+
+    Of each stream the last `keep_bytes` are kept, in whole pieces.
+    """
+    with store.transaction() as tx:
+        if not tx.execute(select(exists().where(Execution.job_id == job_id, Execution.attempt == attempt))).scalar():
+            raise StaleExecution
+        rows = [
+            {"job_id": job_id, "attempt": attempt, "stream": piece.stream, "start": piece.start, "data": piece.data}
+            for piece in pieces
+        ]
+        tx.execute(_insert_for(tx)(LogChunk).values(rows).on_conflict_do_nothing())
+        ends = {piece.stream: piece.start + len(piece.data) for piece in pieces}
+        for stream, end in ends.items():
+            if end > keep_bytes:
+                _drop_oldest(tx, job_id, attempt, stream, end - keep_bytes)
+
+
+def _insert_for(tx: Transaction) -> Any:
+    return sqlite_insert if tx.connection.dialect.name == "sqlite" else postgresql_insert
+
+
+def _drop_oldest(tx: Transaction, job_id: UUID, attempt: int, stream: str, before: int) -> None:
+    tx.execute(
+        delete(LogChunk).where(
+            LogChunk.job_id == job_id,
+            LogChunk.attempt == attempt,
+            LogChunk.stream == stream,
+            LogChunk.start + func.length(LogChunk.data) <= before,
+        )
+    )
+
+
+def save_checkpoint(
+    store: Store, job_id: UUID, attempt: int, state: Any, files: Sequence[Mapping[str, Any]]
+) -> Sequence[Mapping[str, Any]]:
+    """Makes `state` and `files` what the next attempt goes on from; returns the files that counted before."""
+    with store.transaction() as tx:
+        _lock_held(tx, job_id, attempt)
+        before = tx.execute(select(Checkpoint.files).where(Checkpoint.job_id == job_id)).scalar_one_or_none()
+        values = {"attempt": attempt, "state": state, "files": [dict(file) for file in files]}
+        tx.execute(
+            _insert_for(tx)(Checkpoint)
+            .values(job_id=job_id, **values)
+            .on_conflict_do_update(index_elements=[Checkpoint.job_id], set_={**values, "at": now()})
+        )
+        return before or []
+
+
+def save_output(store: Store, job_id: UUID, attempt: int, output: Output) -> None:
+    """Makes a stored file an output of the job that others can see."""
+    with store.transaction() as tx:
+        owner_id = _lock_held(tx, job_id, attempt)
+        tx.execute(
+            insert(StoredFile).values(
+                id=output.id,
+                owner_id=owner_id,
+                job_id=job_id,
+                attempt=attempt,
+                role=Role.OUTPUT.value,
+                name=output.name,
+                path=output.path,
+                size=output.size,
+                sha256=output.sha256,
+                media_type=output.media_type,
+            )
+        )
+
+
+def _lock_held(tx: Transaction, job_id: UUID, attempt: int) -> UUID:
+    """Locks the job's row for an execution that still holds it; returns the job's owner."""
+    query = select(Job.owner_id).where(_holds(job_id, attempt)).with_for_update()
+    owner_id: UUID | None = tx.execute(query).scalar_one_or_none()
+    if owner_id is None:
+        raise StaleExecution
+    return owner_id

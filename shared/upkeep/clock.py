@@ -1,0 +1,23 @@
+"""When the next job that waits for its time becomes due."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from shared.lifecycle import State
+from shared.models import Job
+from shared.models.types import MICROSECONDS, now
+from shared.store import Store
+
+SOONEST = 0.05
+"""Seconds between two rounds at the least."""
+
+
+def seconds_to_next_due(store: Store) -> float:
+    """Seconds until the first queued job's `not_before` passes; a day where none waits."""
+    waiting = select((func.min(Job.not_before) - now()).label("wait")).where(
+        Job.state == State.QUEUED.value, Job.not_before > now()
+    )
+    with store.reading() as connection:
+        wait = connection.execute(waiting).scalar()
+    return 86_400.0 if wait is None else max(SOONEST, wait / MICROSECONDS)
