@@ -14,7 +14,7 @@ FOLDERS = ("api", "worker", "shared", "longshore", "launcher", "examples", "docs
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "base", "core", "misc"}
 
 
-MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")) + [ROOT / "broker_config.py"]
+MODULES = [ROOT / "broker_config.py", *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
