@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
-import isodate  # type: ignore[import-untyped]
+import isodate
 from platformdirs import user_data_dir
 
 from shared.errors import ConfigurationError
@@ -152,7 +152,8 @@ def _embedded_url(data_dir: Path) -> str:
 
 
 def _user_dir(_known: Mapping[str, Any]) -> Path:
-    return _path(user_data_dir("longshore"))
+    here = Path.cwd() / "longshore-data"
+    return here if here.is_dir() and here.stat().st_uid == os.getuid() else Path(user_data_dir("longshore"))
 
 
 def _database_file(known: Mapping[str, Any]) -> str:
@@ -201,17 +202,13 @@ def _is(parse: Callable[[str], Any], default: Any, doc: str, shown: str | None =
 class Settings:
     """All settings of one installation. Durations are seconds, sizes bytes. Made by `from_env`."""
 
-    data_dir: Path = _is(_path, _user_dir, "Directory of everything kept on this machine.", "the user's")
+    data_dir: Path = _is(_path, _user_dir, "Everything kept on this machine.", "./longshore-data, else the user's")
     database_url: str = _is(_database, _database_file, "sqlite:///FILE or postgresql://...", "in data_dir")
-    broker_url: str = _is(
-        _broker, _private_broker, "redis[s]://, sentinel:// or amqp[s]://", "private Valkey"
-    )
+    broker_url: str = _is(_broker, _private_broker, "redis[s]://, sentinel:// or amqp[s]://", "private Valkey")
     broker_binary: str = _is(_text, "", "Program to start as the private broker.", "the one found")
     host: str = _is(_text, "127.0.0.1", "Address the API listens on.")
     port: int = _is(_whole(0, 65_535), 8080, "Port the API listens on; 0 takes a free one.")
-    url: str = _is(
-        _base_url, _local_url, "Base URL at which users and jobs reach the API.", "http://HOST:PORT"
-    )
+    url: str = _is(_base_url, _local_url, "Base URL at which users and jobs reach the API.", "http://HOST:PORT")
     slots: int = _is(_whole(1, 1024), _usable_cores, "How many jobs a worker runs at once.", "usable cores")
     queues: tuple[str, ...] = _is(_some_names, ("default",), "Queues a worker serves, by commas.", "default")
     jobs: tuple[str, ...] = _is(_names, (), "Modules of job types a worker imports, by commas.", "none")
