@@ -292,7 +292,7 @@ def redacted(url: str) -> str:
     """`url` with the passwords in it replaced by `***`."""
     hidden = re.sub(r"(://[^/@:\s;]*):[^/@\s;]*@", r"\1:***@", url)
     hidden = re.sub(r"://[^/:@\s;]{40,}@", "://***@", hidden)
-    return re.sub(r"([?&](?:password|sslpassword|token)=)[^&\s]*", r"\1***", hidden)
+    return re.sub(r"([?&][a-z_]*(?:password|token)=)[^&\s]*", r"\1***", hidden)
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -93,6 +93,16 @@ class DataDirectory:
         self._url_file.write_text(url + "\n")
         self.tell_holder(url)
 
+    def write_token(self, token: str) -> None:
+        """Keep the admin's token where only this user can read it, at no moment anybody else."""
+        fresh = self.token_file.with_name("admin.token.new")
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(token + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self.token_file)
+
     def write_children(self, records: Iterable[dict[str, Any]]) -> None:
         """Write down what runs, for a supervisor that comes after a sudden end of this one."""
         text = json.dumps(list(records))

@@ -114,3 +114,11 @@ def put_store_aside(settings: Settings) -> Path | None:
     aside = store.with_name(f"appendonlydir.unreadable-{int(time.time())}")
     store.rename(aside)
     return aside
+
+
+def forget_socket(settings: Settings) -> None:
+    """Take away the socket of a broker that has ended, and the short directory made for it."""
+    listening = embedded_socket(settings.data_dir)
+    listening.unlink(missing_ok=True)
+    if listening.parent != settings.data_dir / "broker" and listening.parent.exists():
+        listening.parent.rmdir()

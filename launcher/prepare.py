@@ -5,11 +5,10 @@ Run as `python -m launcher.prepare` by the supervisor, so that its own process s
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 
 from broker_config import Settings
+from launcher.datadir import DataDirectory
 from shared import migrations
 from shared.access import ensure_admin
 from shared.errors import LongshoreError
@@ -25,18 +24,7 @@ def prepare(settings: Settings) -> None:
     finally:
         store.close()
     if token:
-        write_secret(settings.data_dir / "admin.token", token)
-
-
-def write_secret(path: Path, secret: str) -> None:
-    """Write a file that only this user can read, at no moment anybody else, and never half of it."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secret + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+        DataDirectory(settings).write_token(token)
 
 
 if __name__ == "__main__":

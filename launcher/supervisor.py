@@ -190,6 +190,8 @@ class Supervisor:
         for child in self.children:
             self._await_end(child, KILL_WITHIN)
         guard.kill_tree(KILL_WITHIN)
+        if self.settings.broker_is_embedded:
+            embedded.forget_socket(self.settings)
         self.directory.clear()
 
     @staticmethod
