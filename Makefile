@@ -23,7 +23,7 @@ up: .venv/.run-installed ## run broker, API and worker on this machine until Ctr
 	@$(BIN)/longshore up $(ARGS)
 
 test: .venv/.dev-installed ## run the tests over real servers (ARGS="-k word" narrows them down)
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal -m "not bench and not rabbitmq" $(ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal -m "not bench and not rabbitmq and not bowtie2" $(ARGS)
 
 acceptance: .venv/.dev-installed ## ARGS="--broker rabbitmq --database postgresql --workers 2"
 	@$(BIN)/python -m pytest -m acceptance tests/acceptance $(ARGS)

@@ -1,0 +1,1 @@
+"""Job types on real data, to run, to read and to copy from."""

@@ -1,0 +1,1 @@
+"""What the genome examples compute: reading FASTA, statistics, a k-mer index."""
