@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, select
+from sqlalchemy.engine import Row
 
 from shared import catalog
 from shared.errors import FieldProblem, InvalidInput
@@ -46,24 +47,38 @@ class Order:
     extra: Mapping[str, Any] | None = None
 
 
-def admit(connection: Connection, principal: Principal, order: Order) -> dict[str, Any]:
-    """The columns of the job that `order` asks for; raises `InvalidInput` naming each field that does not fit.
+class Desk:
+    """Admits the jobs of one request; each job type is looked up once."""
 
-    A draft may still lack args and inputs; they are checked when it is submitted.
-    """
-    job_type, declaration = catalog.current(connection, order.type, order.version)
-    problems = _shape(order, declaration)
-    if not order.draft:
-        problems += fitness(connection, principal, declaration, order.args, order.inputs)
-    if problems:
-        raise InvalidInput("The job does not fit its job type.", problems=problems)
-    return {
-        "type": job_type.name,
-        "type_version": job_type.version,
-        "revision": job_type.revision,
-        "kind": job_type.kind,
-        **columns(order, declaration),
-    }
+    def __init__(self, connection: Connection, principal: Principal) -> None:
+        self._connection = connection
+        self._principal = principal
+        self._types: dict[tuple[str, str | None], tuple[Row[Any], Mapping[str, Any]]] = {}
+
+    def admit(self, order: Order) -> dict[str, Any]:
+        """The columns of the job that `order` asks for; raises `InvalidInput` naming each field that does not fit.
+
+        A draft may still lack args and inputs; they are checked when it is submitted.
+        """
+        job_type, declaration = self._type(order)
+        problems = _shape(order, declaration)
+        if not order.draft:
+            problems += fitness(self._connection, self._principal, declaration, order.args, order.inputs)
+        if problems:
+            raise InvalidInput("The job does not fit its job type.", problems=problems)
+        return {
+            "type": job_type.name,
+            "type_version": job_type.version,
+            "revision": job_type.revision,
+            "kind": job_type.kind,
+            **columns(order, declaration),
+        }
+
+    def _type(self, order: Order) -> tuple[Row[Any], Mapping[str, Any]]:
+        wanted = (order.type, order.version)
+        if wanted not in self._types:
+            self._types[wanted] = catalog.current(self._connection, *wanted)
+        return self._types[wanted]
 
 
 def columns(order: Order, declaration: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, delete, func, literal, null, select
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 
-from shared import access
 from shared.admission import fitness
+from shared.audit import audit
 from shared.errors import FieldProblem, InvalidInput, NotFound, NotPossible
 from shared.lifecycle import Event, Flag, PauseMode, State, already, before
 from shared.models import Checkpoint, Job, Revision, User
@@ -69,7 +69,7 @@ def act(
         if not rows and not already(event, State(job.state), _flag(job)):
             raise NotPossible(_refusal(event, job))
         if rows:
-            access.audit(tx, principal.name, f"job.{event.value}", f"job/{job_id}", reason, None)
+            audit(tx, principal.name, f"job.{event.value}", f"job/{job_id}", reason, None)
         return Answer(job, in_effect=job.flag is None)
 
 
@@ -100,7 +100,7 @@ def act_on_all(
             )
             if rows:
                 detail = {"jobs": len(rows)}
-                access.audit(tx, principal.name, f"job.{event.value}", "jobs", reason, detail)
+                audit(tx, principal.name, f"job.{event.value}", "jobs", reason, detail)
     return counts
 
 

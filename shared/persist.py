@@ -18,8 +18,8 @@ from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 from uuid_utils.compat import uuid7
 
-from shared import access
-from shared.admission import Order, admit, tidy_labels
+from shared.admission import Desk, Order, tidy_labels
+from shared.audit import audit
 from shared.errors import EditConflict, FieldProblem, InvalidInput, KeyReused, NotFound, NotPossible
 from shared.lifecycle import FINAL, Event, State
 from shared.models import IdempotencyKey, Job, JobLabel, StatusRecord
@@ -59,15 +59,16 @@ def submit_batch(
     with store.transaction() as tx:
         if key is not None and not _take_key(tx, principal, key, body):
             return Submitted(_accepted_before(tx.connection, principal, key, body), created=False)
-        numbers = _insert(tx, principal, [_admitted(tx, principal, order, i) for i, order in enumerate(orders)])
+        desk = Desk(tx.connection, principal)
+        numbers = _insert(tx, principal, [_admitted(desk, principal, order, i) for i, order in enumerate(orders)])
         if key is not None:
             _note_numbers(tx, principal, key, numbers)
         return Submitted(_by_numbers(tx.connection, _ranges(numbers)), created=True)
 
 
-def _admitted(tx: Transaction, principal: Principal, order: Order, index: int) -> dict[str, Any]:
+def _admitted(desk: Desk, principal: Principal, order: Order, index: int) -> dict[str, Any]:
     try:
-        values = admit(tx.connection, principal, order)
+        values = desk.admit(order)
     except InvalidInput as error:
         raise _placed(error, index) if index else error from None
     state = State.DRAFT if order.draft else State.QUEUED
@@ -159,7 +160,7 @@ def _edited(tx: Transaction, principal: Principal, job: Row[Any], changes: Mappi
         raise InvalidInput(problems=unknown)
     present = {name: getattr(job, name) for name in EDITABLE}
     order = Order(type=job.type, version=job.type_version, draft=job.state == State.DRAFT, **{**present, **changes})
-    admit(tx.connection, principal, order)
+    Desk(tx.connection, principal).admit(order)
     values = dict(changes)
     if "labels" in values:
         values["labels"] = tidy_labels(values["labels"])
@@ -212,7 +213,7 @@ def remove_rows(tx: Transaction, job_ids: Sequence[UUID], by: str) -> int:
         tx.execute(delete(StatusRecord).where(StatusRecord.job_id.in_([row.id for row in gone])))
         tx.execute(insert(StatusRecord), [_tombstone(row, by) for row in gone])
         for row in gone:
-            access.audit(tx, by, "job.remove", f"job/{row.id}", None, {"number": row.number, "state": row.state})
+            audit(tx, by, "job.remove", f"job/{row.id}", None, {"number": row.number, "state": row.state})
     return len(gone)
 
 

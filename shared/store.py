@@ -16,16 +16,21 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     Connection,
     Executable,
+    Float,
     and_,
+    bindparam,
     case,
+    cast,
     false,
     func,
     insert,
     literal,
     null,
     or_,
+    true,
     tuple_,
     update,
 )
@@ -49,7 +54,6 @@ from shared.lifecycle import (
     Move,
     Situation,
     State,
-    Withdraw,
     effect,
 )
 from shared.models import Execution, Job, StatusRecord
@@ -189,53 +193,71 @@ def _rule(event: Event) -> _Rule:
     branches: list[tuple[ColumnElement[bool], Effect]] = []
     for situation in TRANSITIONS[event]:
         branches += _branches(event, situation)
-    return _Rule(guard=or_(*(when for when, _ in branches)), changes=_changes(event, branches))
+    guard = or_(*(_possible(event, situation) for situation in TRANSITIONS[event]))
+    return _Rule(guard, _changes(event, branches))
 
 
 def _branches(event: Event, situation: Situation) -> list[tuple[ColumnElement[bool], Effect]]:
     flags = POSSIBLE_FLAGS.get(situation, (None,))
-    found = [(flag, effect(event, situation, flag)) for flag in flags]
-    if len({what for _, what in found}) == 1:
-        only = found[0][1]
-        return [(_is_in(situation), only)] if only else []
-    return [(and_(_is_in(situation), _flag_is(flag)), what) for flag, what in found if what]
+    found = [(flag, what) for flag in flags if (what := effect(event, situation, flag))]
+    if len(found) == len(flags) and len({what for _, what in found}) == 1:
+        return [(_is_in(situation), found[0][1])]
+    return [(and_(_is_in(situation), _flag_is(flag)), what) for flag, what in found]
+
+
+def _possible(event: Event, situation: Situation) -> ColumnElement[bool]:
+    flags = POSSIBLE_FLAGS.get(situation, (None,))
+    allowed = [flag for flag in flags if effect(event, situation, flag)]
+    if len(allowed) == len(flags):
+        return _is_in(situation)
+    return and_(_is_in(situation), or_(*(_flag_is(flag) for flag in allowed)))
 
 
 def _changes(event: Event, branches: Sequence[tuple[ColumnElement[bool], Effect]]) -> Mapping[str, Any]:
     moves = [(when, what.to) for when, what in branches if isinstance(what, Move)]
     asks = [(when, what.flag) for when, what in branches if isinstance(what, Ask)]
-    withdraws = [when for when, what in branches if isinstance(what, Withdraw)]
-    changes: dict[str, Any] = {}
-    if moves:
-        changes |= _moved(event, moves)
+    changes = _moved(event, moves, len(moves) == len(branches)) if moves else {}
     if asks:
         changes["flag"] = case(*((when, literal(flag.value)) for when, flag in asks), else_=null())
-    elif withdraws or moves:
+    else:
         changes["flag"] = case((Job.flag == Flag.CANCEL.value, Job.flag)) if event is Event.SUSPEND else null()
     return changes
 
 
-def _moved(event: Event, moves: Sequence[tuple[ColumnElement[bool], Situation]]) -> Mapping[str, Any]:
-    state = case(*((when, literal(to.state.value)) for when, to in moves), else_=Job.state)
-    ends = or_(false(), *(when for when, to in moves if to.state in FINAL))
-    leaves_worker = or_(false(), *(when for when, to in moves if to not in WITH_WORKER))
-    held = or_(false(), *(when for when, to in moves if to is Situation.HELD))
+def _moved(event: Event, moves: Sequence[tuple[ColumnElement[bool], Situation]], always: bool) -> dict[str, Any]:  # noqa: FBT001
+    """The columns that a move sets; `always` when every effect of the event is a move."""
+
+    def where(wanted: Callable[[Situation], bool], then: Any, otherwise: Any) -> Any:
+        chosen = [when for when, to in moves if wanted(to)]
+        if always and len(chosen) == len(moves):
+            return then
+        return case((or_(*chosen), then), else_=otherwise) if chosen else otherwise
+
+    state = where(lambda to: to is moves[0][1], literal(moves[0][1].state.value), None)
+    if state is None or not always or len({to for _, to in moves}) > 1:
+        state = case(*((when, literal(to.state.value)) for when, to in moves), else_=Job.state)
     changes: dict[str, Any] = {
         "state": state,
-        "state_at": case((state != Job.state, _at()), else_=Job.state_at),
-        "held": case((or_(*(when for when, _ in moves)), held), else_=Job.held),
+        "state_at": where(lambda _: True, case((state != Job.state, _at()), else_=Job.state_at), Job.state_at),
+        "held": where(lambda to: to is Situation.HELD, true(), false() if always else Job.held),
     }
     if any(to.state in FINAL for _, to in moves):
-        changes["finished_at"] = case((ends, _at()), else_=Job.finished_at)
+        changes["finished_at"] = where(lambda to: to.state in FINAL, _at(), Job.finished_at)
+        changes["expires_at"] = where(lambda to: to.state in FINAL, _EXPIRY, Job.expires_at)
     if event in _ENDS_EXECUTION:
         for column in ("holder", "lease_until", "lease_boot"):
-            changes[column] = case((leaves_worker, null()), else_=getattr(Job, column))
+            changes[column] = where(lambda to: to not in WITH_WORKER, null(), getattr(Job, column))
     return changes
 
 
 def _at() -> ColumnElement[int]:
     return greatest(now(), Job.updated_at)
 
+
+_KEEP = "keep_seconds"
+_KEPT = func.coalesce(Job.expires_after, bindparam(_KEEP, type_=Float)) * MICROSECONDS
+_EXPIRY = now() + cast(_KEPT, BigInteger)
+_BOOKKEEPING = {"updated_at": _at(), "seq": Job.seq + 1, "version": Job.version + 1}
 
 _RECORDED = (
     Job.id, Job.number, Job.owner_id, Job.queue, Job.state, Job.flag, Job.flag_by, Job.flag_reason, Job.attempt,
@@ -261,9 +283,9 @@ def advance(
     back. Returns the rows as they are now; rows to which the event could not happen are not among them.
     """
     rule = _rule(event)
-    changes = {**rule.changes, **_bookkeeping(tx, rule), **(sets or {})}
+    changes = {**rule.changes, **_BOOKKEEPING, **(sets or {})}
     statement = update(Job).where(rule.guard, *where).values(changes).returning(*_RECORDED, *returning)
-    rows = tx.execute(statement).all()
+    rows = tx.execute(statement, {_KEEP: tx.keep_seconds} if "expires_at" in rule.changes else None).all()
     if rows:
         _write_records(tx, [_record_of(row, event.value, by, reason) for row in rows])
         if event in _ENDS_EXECUTION:
@@ -271,15 +293,6 @@ def advance(
         for row in rows:
             _collect_effects(tx.effects, event, row)
     return rows
-
-
-def _bookkeeping(tx: Transaction, rule: _Rule) -> Mapping[str, Any]:
-    changes: dict[str, Any] = {"updated_at": _at(), "seq": Job.seq + 1, "version": Job.version + 1}
-    if "finished_at" in rule.changes:
-        kept = func.coalesce(Job.expires_after, tx.keep_seconds) * MICROSECONDS
-        ends = rule.changes["state"].in_([state.value for state in FINAL])
-        changes["expires_at"] = case((ends, now() + kept), else_=Job.expires_at)
-    return changes
 
 
 def append(
@@ -295,7 +308,7 @@ def append(
     if "state" in sets or "flag" in sets:
         message = "only advance() writes a job's state"
         raise ValueError(message)
-    changes = {"updated_at": _at(), "seq": Job.seq + 1, "version": Job.version + 1, **sets}
+    changes = {**_BOOKKEEPING, **sets}
     rows = tx.execute(update(Job).where(*where).values(changes).returning(*_RECORDED, *returning)).all()
     _write_records(tx, [_record_of(row, event, by, reason) for row in rows])
     return rows
