@@ -37,7 +37,7 @@ class SubtractionArgs:
         metadata={"minimum": 4, "maximum": LONGEST, "description": "Bases in a word of the k-mer index"},
     )
     blocks: int = field(
-        default=64,
+        default=80,
         metadata={"minimum": 1, "maximum": 4096, "description": "Blocks that the k-mer index is built in"},
     )
 

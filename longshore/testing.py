@@ -56,7 +56,7 @@ class Outcome:
     state: Literal["completed", "failed", "cancelled", "paused", "queued"]
     result: Any
     error: Failure | None
-    exception: Exception | None
+    exception: BaseException | None
     attempt: int
     stages: list[str]
     progress: list[Report]
@@ -150,12 +150,14 @@ class _Rehearsal(JobSupport):
     def perform(self, declared: JobType[Any], flags: list[_Flag]) -> Outcome:
         """Run the body and sum up."""
         self._flags = flags
-        result, failure, exception = None, None, None
+        result: Any = None
+        failure: Failure | None = None
+        exception: BaseException | None = None
         try:
             result = jsonable(declared.function(self), "the result")
         except JobStopped as stop:
             self._raised = type(stop)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.log.exception("the job failed")
             failure, exception = failure_of(error), error
         if self._raised is JobCancelled:
@@ -163,7 +165,7 @@ class _Rehearsal(JobSupport):
         shutil.rmtree(self.workdir, ignore_errors=True)
         return self._outcome(result, failure, exception)
 
-    def _outcome(self, result: Any, failure: Failure | None, exception: Exception | None) -> Outcome:
+    def _outcome(self, result: Any, failure: Failure | None, exception: BaseException | None) -> Outcome:
         return Outcome(
             state=self._final_state(failure),
             result=result,

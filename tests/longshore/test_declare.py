@@ -11,6 +11,7 @@ import pytest
 from longshore import Backoff, Input, Job, job_type
 from longshore.declare import REGISTRY, Options, load
 from longshore.errors import InvalidDeclaration, JobModuleError
+from shared.declaration import completed
 
 
 @dataclass
@@ -92,6 +93,11 @@ def test_what_is_not_said_has_a_default() -> None:
     assert declaration["pause"] == ["park"]
     assert declaration["backoff"] == {"first": 1, "factor": 2, "max": 300}
     assert set(declaration) == {"kind", "name", "args", *Options.__annotations__}
+
+
+def test_the_broker_takes_a_declaration_as_it_stands() -> None:
+    for declaration in (declare(), declare("full", args=CountArgs, inputs={"a": Input()}, pause="both")):
+        assert completed(declaration) == declaration
 
 
 @pytest.mark.parametrize(

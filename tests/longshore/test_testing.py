@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -113,6 +114,12 @@ def test_any_other_exception_is_worth_a_retry() -> None:
     error = run(body).error
     assert error is not None
     assert (error.name, error.category, error.retry) == ("ConnectionResetError", "SYSTEM", True)
+
+
+def test_leaving_the_interpreter_fails_the_job_alone() -> None:
+    error = run(lambda _: sys.exit(3)).error
+    assert error is not None
+    assert (error.name, error.message) == ("SystemExit", "3")
 
 
 def test_a_result_that_is_no_json_fails_by_name() -> None:
