@@ -1,0 +1,55 @@
+"""The pages name only what exists, and everything that exists is named."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import click
+import pytest
+
+from broker_config import documented
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+VARIABLES = {name for name, _default, _meaning in documented()} | {
+    "LONGSHORE_TOKEN",  # the user's side
+    "LONGSHORE_PATIENCE",
+    "LONGSHORE_JOB_ID",  # what a command finds
+    "LONGSHORE_JOB_ATTEMPT",
+    "LONGSHORE_JOB_URL",
+    "LONGSHORE_JOB_TOKEN",
+}
+OTHER_WORDS = {"canceled", "subtask", "granule", "params", "kwargs"}
+
+
+def commands() -> dict[str, click.Command]:
+    (script,) = (each for each in entry_points(group="console_scripts") if each.value == "longshore.cli:main")
+    main = script.load()
+    root = main if isinstance(main, click.Group) else main.__globals__["program"]
+    context = click.Context(root)
+    names = {*root.list_commands(context), *getattr(root, "aliases", {})}
+    return {name: command for name in names if (command := root.get_command(context, name))}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_names_only_variables_that_exist(page: Path) -> None:
+    assert set(re.findall(r"LONGSHORE_[A-Z_]+[A-Z]", page.read_text())) <= VARIABLES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_names_only_commands_that_exist(page: Path) -> None:
+    named = set(re.findall(r"(?:^|[`$] ?|exec |api )longshore ([a-z-]+)", page.read_text(), re.MULTILINE))
+    assert named <= set(commands())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_keeps_to_the_glossary(page: Path) -> None:
+    assert set(re.findall(r"[a-z]+", page.read_text())) & OTHER_WORDS == set()
+
+
+def test_every_word_of_the_documentation_is_reachable_from_its_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")} - {"index.md"}
+    assert [page for page in pages if f"({page})" not in index] == []
