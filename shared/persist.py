@@ -94,7 +94,8 @@ def _take_key(tx: Transaction, principal: Principal, key: str, body: bytes) -> b
     """Whether the key is new. A second request with it waits here until the first is committed or gone."""
     dialect_insert = sqlite_insert if tx.connection.dialect.name == "sqlite" else postgresql_insert
     row = {"owner_id": principal.user_id, "key": key, "body_sha256": hashlib.sha256(body).digest()}
-    return tx.execute(dialect_insert(IdempotencyKey).values(row).on_conflict_do_nothing()).rowcount == 1
+    taken = dialect_insert(IdempotencyKey).values(row).on_conflict_do_nothing().returning(IdempotencyKey.key)
+    return tx.execute(taken).first() is not None
 
 
 def _note_numbers(tx: Transaction, principal: Principal, key: str, numbers: Sequence[int]) -> None:

@@ -27,4 +27,4 @@ def lead(store: Store, who: UUID, seconds: float) -> bool:
             .values(name=UPKEEP, **mine)
             .on_conflict_do_update(index_elements=[Leadership.name], set_=mine, where=free)
         )
-        return tx.execute(statement).rowcount == 1
+        return tx.execute(statement.returning(Leadership.name)).first() is not None
