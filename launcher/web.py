@@ -59,20 +59,29 @@ def gunicorn_options(settings: Settings, bind: str) -> dict[str, Any]:
         "control_socket_disable": True,
         "proc_name": "longshore-api",
         "post_worker_init": end_streams_on_stop,
+        "worker_exit": close,
     }
 
 
 def end_streams_on_stop(worker: Any) -> None:
-    """Let SIGTERM set the application's `stopping` event, at which its streams end by themselves."""
-    stopping = getattr(worker.wsgi, "extensions", {}).get("stopping")
-    if not isinstance(stopping, threading.Event):
-        return
+    """Let SIGTERM end the open streams at once, so that only short requests are left to wait for."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        stopping.set()
+        # A thread, because a signal handler must not wait for a lock that the code it interrupted may hold.
+        threading.Thread(target=_installation(worker).drain, name="drain", daemon=True).start()
         worker.handle_exit(number, frame)
 
     signal.signal(signal.SIGTERM, stop)
+
+
+def close(_arbiter: Any, worker: Any) -> None:
+    """Give back what the serving process holds: connections, leadership of upkeep."""
+    if worker.wsgi is not None:
+        _installation(worker).close()
+
+
+def _installation(worker: Any) -> Any:
+    return worker.wsgi.extensions["longshore"]
 
 
 def serve(settings: Settings, inherited: int | None = None) -> None:

@@ -26,20 +26,24 @@ import psutil
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
+GUARD = HERE.parents[1] / "launcher" / "guard.py"
 PINGS = 300
 
 
 def commands(port: int, streams: int) -> dict[str, list[str]]:
     """The servers compared, each with threads for all streams and 64 ordinary requests."""
     threads, bind = str(streams + 64), f"127.0.0.1:{port}"
-    gunicorn = [str(BIN / "gunicorn"), "stream_app:app", "-b", bind, "-k", "gthread", "-w", "1",
-                "--threads", threads, "--worker-connections", "2000", "--graceful-timeout", "3"]  # fmt: skip
-    granian = [str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
-               "--workers", "1", "--blocking-threads", threads, "stream_app:app"]  # fmt: skip
+    gunicorn = [str(BIN / "gunicorn"), "stream_app:app", "-b", bind, "-k", "gthread", "-w", "1", "--threads", threads]
+    gunicorn += ["--worker-connections", "2000", "--graceful-timeout", "4", "--no-control-socket"]
+    granian = [str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    granian += ["--workers", "1", "--blocking-threads", threads, "stream_app:app"]
+    ours = [*gunicorn, "-c", "python:stream_app"]
     return {
         "gunicorn gthread": gunicorn,
-        "granian wsgi, --workers-kill-timeout 3": [*granian, "--workers-kill-timeout", "3"],
-        "granian wsgi, default stop": granian,
+        "gunicorn gthread, streams told to end": ours,
+        "the same under our guard": [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), "8", *ours],
+        "granian wsgi, --workers-kill-timeout 4": [*granian, "--workers-kill-timeout", "4"],
+        "granian wsgi": granian,
     }
 
 
@@ -185,7 +189,8 @@ def measure(command: list[str], port: int, streams: int) -> dict[str, Any]:
         found |= {"open": ping_times(server.url), "per_s_open": rate(port), "uss_mib": round(server.memory())}
         for each in clients[streams // 2 :]:
             each.close()
-        found["leavers_noticed_s"] = within(15, lambda: server.open_streams() <= streams // 2)
+        noticed = within(15, lambda: server.open_streams() <= streams // 2)
+        found["leavers_noticed_s"] = noticed and round(noticed, 2)
         begun = time.perf_counter()
         server.process.terminate()
         ended = within(30, lambda: server.process.poll() is not None and not server.left())
@@ -200,13 +205,14 @@ def measure(command: list[str], port: int, streams: int) -> dict[str, Any]:
 
 
 def orphans(command: list[str], port: int) -> dict[str, Any]:
-    """What is left, and for how long, when the server's parent process is killed with -9 with streams open."""
+    """What is left, and for how long, when the server's main process is killed with -9 with streams open."""
     server = Server(command, port)
     clients = [stream(port) for _ in range(20)]
     try:
         within(5, lambda: all(has_event(each) for each in clients))
-        os.kill(server.process.pid, signal.SIGKILL)
-        gone = within(10, lambda: not [pid for pid in server.left() if pid != server.process.pid])
+        main = server.tree[1 if str(GUARD) in command else 0].pid
+        os.kill(main, signal.SIGKILL)
+        gone = within(15, lambda: not [pid for pid in server.left() if pid != main])
         return {"orphans_gone_s": gone if gone is None else round(gone, 2)}
     finally:
         for each in clients:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
+from types import FrameType
+from typing import Any
 
 from flask import Flask, Response, request
 
 app = Flask(__name__)
 _lock = threading.Lock()
 _open = 0
+_stopping = threading.Event()
 BEAT = 1.0
 
 
 def _events() -> Iterator[str]:
     _count(1)
     try:
-        while True:
+        while not _stopping.is_set():
             yield f"data: {time.time()}\n\n"
-            time.sleep(BEAT)
+            _stopping.wait(BEAT)
     finally:
         _count(-1)
 
@@ -53,3 +57,13 @@ def upload() -> str:
 @app.get("/stream")
 def stream() -> Response:
     return Response(_events(), mimetype="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+def post_worker_init(worker: Any) -> None:
+    """As a hook of gunicorn (`-c python:stream_app`): tell the streams to end when the server is to stop."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        threading.Thread(target=_stopping.set).start()
+        worker.handle_exit(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)
