@@ -7,12 +7,20 @@ import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from broker_config import documented
+import click
+
+from api import create_app
+from api.documentation import document
+from broker_config import Settings, documented
 from longshore import job as job_module
+from longshore.cli.program import program
 from shared import errors, lifecycle
 
 PAGES = Path(__file__).parent / "reference"
+WIDTH = 100
+METHODS = ("get", "post", "put", "patch", "delete")
 NOTICE = "<!-- Written from the code by `make docs`. -->"
 
 
@@ -144,7 +152,58 @@ def _heading(member: ast.FunctionDef) -> str:
     return f"job.{member.name}({given}){returns}"
 
 
+def cli_page() -> Iterator[str]:
+    """The help of every command."""
+    yield "# Command line"
+    yield (
+        "`longshore COMMAND --help` prints the same. `longshore completion` prints a completion script. With `-o json` "
+        "or `--json FIELD,...` nothing but JSON goes to stdout; all that is meant for people goes to stderr."
+    )
+    yield from _help_of(program, click.Context(program, info_name="longshore", terminal_width=WIDTH))
+
+
+def _help_of(command: click.Command, context: click.Context) -> Iterator[str]:
+    yield f"{'#' * (2 if context.parent is None else 3)} `{context.command_path}`"
+    yield f"```text\n{command.get_help(context)}\n```"
+    if not isinstance(command, click.Group) or command.name == "jobs":  # the commands about jobs stand above it
+        return
+    for name in command.list_commands(context):
+        below = command.get_command(context, name)
+        if below is not None:
+            yield from _help_of(below, click.Context(below, info_name=name, parent=context, terminal_width=WIDTH))
+
+
+def rest_page() -> Iterator[str]:
+    """Every operation of the API, by resource."""
+    yield "# REST"
+    yield (
+        "The full description, with every field, is the OpenAPI document that a running API serves at `/openapi.json` "
+        "and shows at `/docs`. This is its table of contents. Errors are listed in [errors](errors.md)."
+    )
+    operations: dict[str, list[str]] = {}
+    for path, methods in _openapi()["paths"].items():
+        for method, operation in methods.items():
+            if method in METHODS:
+                operations.setdefault(operation["tags"][0], []).append(_operation_row(method, path, operation))
+    for tag, rows in operations.items():
+        yield f"## {tag}"
+        yield "\n".join(["| operation | meaning | answers |", "|---|---|---|", *rows])
+
+
+def _openapi() -> dict[str, Any]:
+    """Make the document; the application connects to nothing before its first request."""
+    settings = Settings.from_env({"LONGSHORE_DATA_DIR": "/nonexistent"})
+    return document(create_app(settings, with_upkeep=False))
+
+
+def _operation_row(method: str, path: str, operation: dict[str, Any]) -> str:
+    answers = ", ".join(sorted(code for code in operation["responses"] if code.isdigit()))
+    return f"| `{method.upper()} {path}` | {operation.get('summary', '')} | {answers} |"
+
+
 GENERATED = {
+    "rest.md": rest_page,
+    "cli.md": cli_page,
     "settings.md": settings_page,
     "lifecycle.md": lifecycle_page,
     "errors.md": errors_page,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
 import pytest
 
 from broker_config import documented
+from longshore.cli.program import ALIASES, program
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -25,12 +25,9 @@ OTHER_WORDS = {"canceled", "subtask", "granule", "params", "kwargs"}
 
 
 def commands() -> dict[str, click.Command]:
-    (script,) = (each for each in entry_points(group="console_scripts") if each.value == "longshore.cli:main")
-    main = script.load()
-    root = main if isinstance(main, click.Group) else main.__globals__["program"]
-    context = click.Context(root)
-    names = {*root.list_commands(context), *getattr(root, "aliases", {})}
-    return {name: command for name in names if (command := root.get_command(context, name))}
+    context = click.Context(program)
+    names = {*program.list_commands(context), *ALIASES}
+    return {name: command for name in names if (command := program.get_command(context, name))}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
