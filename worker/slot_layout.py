@@ -73,7 +73,7 @@ class Cell(ctypes.Structure):
     _fields_ = (
         ("pid", _WORD),
         ("started", _WORD),
-        ("sequence", _WORD),
+        ("last_mark", _WORD),
         ("mark", _WORD),
         ("job_high", _WORD),
         ("job_low", _WORD),
@@ -124,8 +124,9 @@ def note_stop(cell: Any, mark: int, *, stopped: bool, at: int) -> None:
 
 
 def clear(cell: Any) -> None:
-    """Make a slot as new; only the sequence goes on, so that no mark is used twice."""
-    sequence = cell.sequence
+    """Make a slot as new; only the count of marks goes on, so that none is used twice."""
+    last = cell.last_mark
+    cell.mark = 0
     for name, _ in Cell._fields_:
         setattr(cell, name, 0)
-    cell.sequence = (sequence | 1) + 1
+    cell.last_mark = last

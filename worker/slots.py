@@ -37,8 +37,6 @@ from worker.slot_layout import (
 
 __all__ = ["Flag", "Phase", "Slot", "Slots", "Snapshot", "attach", "create"]
 
-_READ_TRIES = 1000
-
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -49,22 +47,22 @@ class Snapshot:
     """0: nobody holds the slot"""
     started: int
     """start time of the child, in clock ticks since boot"""
-    mark: int
-    """names this execution among all that the slot ever held"""
-    job_id: UUID | None
-    attempt: int
-    phase: Phase
-    begun_at: int
+    mark: int = 0
+    """names this execution among all that the slot ever held; 0: it runs none"""
+    job_id: UUID | None = None
+    attempt: int = 0
+    phase: Phase = Phase.IDLE
+    begun_at: int = 0
     """when job code was first entered; 0 while it has not begun"""
-    limit_at: int
+    limit_at: int = 0
     """when the time limit passes, not counting time spent stopped; 0: no limit"""
-    in_database: bool
+    in_database: bool = False
     """whether the child holds a transaction: it must not be left stopped now"""
-    flag: Flag
-    flag_at: int
-    stopped: bool
+    flag: Flag = Flag.NONE
+    flag_at: int = 0
+    stopped: bool = False
     """whether the agent has suspended the execution"""
-    stopped_ns: int
+    stopped_ns: int = 0
     """how long it was suspended before, in nanoseconds, the present suspension not included"""
 
     @property
@@ -137,13 +135,12 @@ class Slots:
     def snapshot(self, index: int) -> Snapshot:
         """One slot, all fields of the same execution."""
         cell = self._cells[index]
-        for _ in range(_READ_TRIES):
-            before = cell.sequence
-            taken = self._copy(index)
-            if before == cell.sequence and not before & 1:
-                break
-        # A child that died in the midst of writing leaves an odd sequence: what it had written stands.
-        return taken
+        while True:
+            mark = int(cell.mark)
+            seen = self._copy(index, mark) if mark else self._empty(index)
+            # A child writes what it runs while its mark is 0: under one mark all of it is of one execution.
+            if cell.mark == mark:
+                return seen
 
     def snapshots(self) -> list[Snapshot]:
         """All slots that somebody holds or held."""
@@ -182,27 +179,29 @@ class Slots:
         seen = self.snapshot(index)
         return seen.mark if (seen.job_id, seen.attempt) == (job_id, attempt) else 0
 
-    def _copy(self, index: int) -> Snapshot:
+    def _copy(self, index: int, mark: int) -> Snapshot:
         cell = self._cells[index]
-        mark = int(cell.mark)
-        job = int(cell.job_high) << 64 | int(cell.job_low)
-        flag, flag_at = flag_in(cell.flag, mark), int(cell.flag_at)
+        flag = flag_in(cell.flag, mark)
         return Snapshot(
             index=index,
             pid=int(cell.pid),
             started=int(cell.started),
             mark=mark,
-            job_id=UUID(int=job) if mark and job else None,
+            job_id=UUID(int=cell.job_high << 64 | cell.job_low),
             attempt=int(cell.attempt),
             phase=Phase(cell.phase),
             begun_at=int(cell.begun_at),
             limit_at=int(cell.limit_at),
             in_database=bool(cell.in_database),
             flag=flag,
-            flag_at=flag_at if flag else 0,
+            flag_at=int(cell.flag_at) if flag else 0,
             stopped=time_in(cell.stopped_since, mark) > 0,
             stopped_ns=time_in(cell.stopped_for, mark),
         )
+
+    def _empty(self, index: int) -> Snapshot:
+        cell = self._cells[index]
+        return Snapshot(index, int(cell.pid), int(cell.started), in_database=bool(cell.in_database))
 
     # ------------------------------------------------------------------------------------ the child's half
 
@@ -213,7 +212,7 @@ class Slots:
         """
         with self._locked():
             for index, cell in enumerate(self._cells):
-                if cell.pid and (cell.phase != Phase.IDLE or trees.alive(cell.pid, cell.started)):
+                if cell.pid and (cell.mark or trees.alive(cell.pid, cell.started)):
                     continue
                 clear(cell)
                 cell.started = trees.start_time(os.getpid()) or 0
@@ -240,17 +239,20 @@ class Slot:
 
     def enter(self, job_id: UUID, attempt: int) -> None:
         """An execution is claimed. What was asked of the one before no longer counts."""
-        with self._change() as cell:
-            cell.job_high, cell.job_low = job_id.int >> 64, job_id.int & MASK
-            cell.attempt, cell.phase = attempt, Phase.CLAIMED
-            cell.begun_at = cell.limit_at = 0
-            cell.flag = cell.flag_at = cell.stopped_since = cell.stopped_for = 0
-            cell.mark = self._mark = cell.sequence
+        self.leave()
+        cell = self._cell
+        cell.job_high, cell.job_low = job_id.int >> 64, job_id.int & MASK
+        cell.attempt, cell.phase = attempt, Phase.CLAIMED
+        cell.begun_at = cell.limit_at = 0
+        cell.flag = cell.flag_at = cell.stopped_since = cell.stopped_for = 0
+        cell.last_mark += 1
+        cell.mark = self._mark = cell.last_mark
 
     def body_on(self, now: int, limit_at: int = 0) -> None:
         """Job code is entered at `now`; `limit_at` is when its time limit passes, 0 for never."""
-        with self._change() as cell:
-            cell.begun_at, cell.limit_at, cell.phase = cell.begun_at or now, limit_at, Phase.BODY
+        cell = self._cell
+        cell.begun_at, cell.limit_at = cell.begun_at or now, limit_at
+        cell.phase = Phase.BODY
 
     def body_off(self) -> None:
         """Job code is left; only the outcome remains to be written."""
@@ -259,10 +261,8 @@ class Slot:
     def leave(self) -> None:
         """The execution is over."""
         self._mark = 0
-        with self._change() as cell:
-            cell.mark = cell.job_high = cell.job_low = cell.attempt = 0
-            cell.begun_at = cell.limit_at = 0
-            cell.phase = Phase.IDLE
+        self._cell.mark = 0
+        self._cell.phase = Phase.IDLE
 
     def give_back(self) -> None:
         """The child ends and needs its slot no more."""
@@ -292,15 +292,6 @@ class Slot:
         """For how long this execution has been suspended until `now`, in nanoseconds."""
         since = time_in(self._cell.stopped_since, self._mark)
         return time_in(self._cell.stopped_for, self._mark) + (max(now - since, 0) if since else 0)
-
-    @contextmanager
-    def _change(self) -> Iterator[Any]:
-        """Readers look again when the sequence was odd or has changed."""
-        self._cell.sequence |= 1
-        try:
-            yield self._cell
-        finally:
-            self._cell.sequence += 1
 
 
 def create(path: Path, count: int) -> Slots:
