@@ -239,7 +239,7 @@ def _moved(event: Event, moves: Sequence[tuple[ColumnElement[bool], Situation]],
     changes: dict[str, Any] = {
         "state": state,
         "state_at": where(lambda _: True, case((state != Job.state, _at()), else_=Job.state_at), Job.state_at),
-        "held": where(lambda to: to is Situation.HELD, true(), false() if always else Job.held),
+        "held": where(lambda to: to is Situation.HELD, true(), false()),
     }
     if any(to.state in FINAL for _, to in moves):
         changes["finished_at"] = where(lambda to: to.state in FINAL, _at(), Job.finished_at)
