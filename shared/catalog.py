@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, exists, select, update
+from sqlalchemy import Connection, Select, and_, delete, exists, false, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Row
@@ -21,6 +21,7 @@ from shared.access import require
 from shared.audit import audit
 from shared.declaration import completed, interface_hash, revision_hash
 from shared.errors import AlreadyExists, FieldProblem, InvalidInput, NotFound, NotPossible
+from shared.json_values import is_fit_text
 from shared.lifecycle import State
 from shared.models import Job, JobType, Queue, Revision
 from shared.models.types import greatest, now
@@ -102,8 +103,8 @@ def current(connection: Connection, name: str, version: str | None = None) -> tu
 
     Raises InvalidInput on field `type` or `version` when there is none.
     """
-    query = _types().where(JobType.name == name)
-    rows = connection.execute(query if version is None else query.where(JobType.version == version)).all()
+    which = _is(name, version) if version is not None else _called(name)
+    rows = connection.execute(_types().where(which)).all()
     active = [row for row in rows if row.is_active]
     if not active:
         raise _unknown(connection, name, version, retired=bool(rows))
@@ -123,7 +124,11 @@ def _types() -> Select[Any]:
 
 
 def _is(name: str, version: str) -> ColumnElement[bool]:
-    return (JobType.name == name) & (JobType.version == version)
+    return and_(_called(name), JobType.version == version if is_fit_text(version) else false())
+
+
+def _called(name: str) -> ColumnElement[bool]:
+    return JobType.name == name if is_fit_text(name) else false()
 
 
 def _natural(version: str) -> list[tuple[int, int, str]]:
@@ -136,9 +141,8 @@ def _unknown(connection: Connection, name: str, version: str | None, *, retired:
     if retired:
         problem = FieldProblem("type", f"{_shown(name, version)} accepts no new jobs", "an active job type")
         return InvalidInput(f"The job type {_shown(name, version)} is retired.", problems=[problem])
-    known = connection.scalars(
-        select(JobType.version).where(JobType.name == name) if version is not None else select(JobType.name).distinct()
-    ).all()
+    names, versions = select(JobType.name).distinct(), select(JobType.version).where(_called(name))
+    known = connection.scalars(names if version is None else versions).all()
     field, given = ("version", version) if version is not None and known else ("type", name)
     expected = "one of: " + ", ".join(sorted(known)[:20]) if known else "a job type that a worker or an admin declared"
     return InvalidInput(
@@ -253,7 +257,7 @@ def _target(name: str, version: str) -> str:
 
 
 def _reason(reason: str | None) -> str | None:
-    if reason is not None and (len(reason) > MAX_REASON or "\0" in reason):
+    if reason is not None and (len(reason) > MAX_REASON or not is_fit_text(reason)):
         raise InvalidInput(problems=[FieldProblem("reason", "is not valid", f"at most {MAX_REASON} characters")])
     return reason
 

@@ -150,8 +150,8 @@ def _insert_job_and_record(store: Store) -> None:
             text(
                 "INSERT INTO job (id, owner_id, type, type_version, revision, kind, title, labels, args, inputs,"
                 " queue, priority, max_attempts, backoff, state, state_at, held, attempt, burnt, rerun, wakeups,"
-                " progress, message, created_at, updated_at, seq, version) VALUES (:job, :user, 't', '1', 'r', 'python', '',"
-                " '[]', '{}', '{}', 'default', 100, 1, '{}', 'queued', 0, false, 0, 0, 0, 0, 0, '', 0, 0, 1, 1)"
+                " progress, message, created_at, updated_at, seq, version) VALUES (:job, :user, 't', '1', 'r', 'python',"
+                " '', '[]', '{}', '{}', 'default', 100, 1, '{}', 'queued', 0, false, 0, 0, 0, 0, 0, '', 0, 0, 1, 1)"
             ),
             {"job": job, "user": user},
         )
