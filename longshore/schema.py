@@ -10,11 +10,14 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError
+from referencing import Registry
 
 from longshore.dataclass_schema import codec_of
 from longshore.errors import FieldProblem, InvalidArguments, InvalidDeclaration
 
 _FORMATS = FormatChecker()
+_NO_OTHER_DOCUMENTS: Registry[Any] = Registry()
+"""A schema refers to nothing outside itself: nothing is ever fetched."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def problems_of(schema: Mapping[str, Any], value: object, root: str = "args") ->
 
 
 def _validator_of(schema: Mapping[str, Any]) -> Draft202012Validator:
-    return Draft202012Validator(schema, format_checker=_FORMATS)
+    return Draft202012Validator(schema, format_checker=_FORMATS, registry=_NO_OTHER_DOCUMENTS)
 
 
 def _found_by(validator: Draft202012Validator, value: object, root: str) -> list[FieldProblem]:
@@ -86,18 +89,18 @@ def _of_json_schema(declared: Mapping[str, Any]) -> Arguments:
     except SchemaError as error:
         place = "".join(f"[{part!r}]" for part in error.absolute_path)
         raise InvalidDeclaration(f"args{place} is no valid JSON Schema: {error.message}") from error
-    return Arguments(schema, lambda raw: _with_defaults(schema, raw))
+    return Arguments(schema, lambda raw: with_defaults(schema, raw))
 
 
-def _with_defaults(schema: Mapping[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-    """Fill in the defaults that the schema states, in nested objects too."""
+def with_defaults(schema: Mapping[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    """Fill the defaults that a schema states into args, in place and in nested objects too."""
     for name, part in schema.get("properties", {}).items():
         if not isinstance(part, Mapping):
             continue
         if name not in value and "default" in part:
             value[name] = deepcopy(part["default"])
         if isinstance(value.get(name), dict):
-            _with_defaults(part, value[name])
+            with_defaults(part, value[name])
     return value
 
 
@@ -111,12 +114,15 @@ def _is_marshmallow(declared: object) -> bool:
 
 def _problems(error: ValidationError, root: str) -> Iterator[FieldProblem]:
     path = root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+    rule: Any = error.validator_value
+    instance: Any = error.instance
     if error.validator == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
+        missing = [name for name in rule if name not in instance]
         yield from (FieldProblem(f"{path}.{name}", "is required") for name in missing)
-    elif error.validator == "additionalProperties" and error.validator_value is False:
-        known = sorted(error.schema.get("properties", {}))
-        unknown = [name for name in error.instance if name not in known]
+    elif error.validator == "additionalProperties" and rule is False:
+        schema: Any = error.schema
+        known = sorted(schema.get("properties", {}))
+        unknown = [name for name in instance if name not in known]
         expected = f"one of: {', '.join(known)}" if known else "no fields"
         yield from (FieldProblem(f"{path}.{name}", "is not a known field", expected) for name in unknown)
     else:
@@ -130,7 +136,7 @@ def _message(error: ValidationError) -> str:
 
 
 def _expected(error: ValidationError) -> str:
-    value = error.validator_value
+    value: Any = error.validator_value
     if error.validator == "type":
         return " or ".join(value) if isinstance(value, list) else str(value)
     if error.validator == "enum":
