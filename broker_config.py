@@ -305,6 +305,11 @@ def child_environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, **environment(settings)}
 
 
+def own_variables() -> dict[str, str]:
+    """The LONGSHORE_ variables of this process."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+
+
 def documented() -> list[tuple[str, str, str]]:
     """(variable, default, meaning) of every setting, for the reference pages and their tests."""
     return [

@@ -83,9 +83,9 @@ def down(now: bool, **given: Any) -> None:
 @plain_errors
 def doctor(output: str, **given: Any) -> None:
     """Check broker, database, clock, disk, versions and workers, and say what to do."""
-    from launcher import doctor as checks
+    from launcher.doctor import examine
 
-    sys.exit(checks.examine(Settings.from_env(**given), as_json=output == "json"))
+    sys.exit(examine(Settings.from_env(**given), as_json=output == "json"))
 
 
 @click.command()
@@ -95,9 +95,9 @@ def doctor(output: str, **given: Any) -> None:
 @plain_errors
 def demo(data_dir: Path | None, output_dir: Path) -> None:
     """Index a real genome: submitted over HTTP, watched live, paused, resumed, finished."""
-    from launcher import demo as show
+    from launcher.demo import run
 
-    sys.exit(show.run(data_dir, output_dir))
+    sys.exit(run(data_dir, output_dir))
 
 
 @click.command()
