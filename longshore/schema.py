@@ -35,7 +35,7 @@ class Arguments:
             raise InvalidArguments(problems)
         try:
             return self.build(deepcopy(dict(value)))
-        except (ValueError, TypeError) as error:  # a dataclass may check what a schema cannot express
+        except (ValueError, TypeError, OverflowError) as error:  # a dataclass may check what a schema cannot express
             raise InvalidArguments([FieldProblem("args", str(error))]) from error
 
     @cached_property

@@ -116,6 +116,10 @@ def test_a_dataclass_may_check_itself() -> None:
     assert wrong({"name": "forbidden", "window": {"size": 1}}) == [FieldProblem("args", "this name is taken")]
 
 
+def test_a_number_beyond_all_bounds_is_refused_as_an_arg() -> None:
+    assert [p.field for p in wrong({"name": "a", "window": {"size": 1, "step": 10**400}})] == ["args"]
+
+
 def test_true_is_no_number() -> None:
     assert [problem.field for problem in wrong({"name": "a", "window": {"size": True}})] == ["args.window.size"]
 
