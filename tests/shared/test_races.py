@@ -1,0 +1,142 @@
+"""Two sides at once, a thousand times: whoever wins, there is one outcome, and each answer agrees with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any, TypeVar
+
+import pytest
+
+from shared import migrations
+from shared.control import Answer
+from shared.errors import NotPossible
+from shared.execute import Completed, Lease, Parked, Stopped
+from shared.lifecycle import FINAL, Event, State
+from shared.store import Store
+from tests.shared.kit import Kit
+
+RACES = 1000
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@pytest.fixture
+def kit(database_url: str) -> Iterator[Kit]:
+    migrations.upgrade(database_url)
+    store = Store(database_url)
+    yield Kit(store)
+    store.close()
+
+
+class Together:
+    """Lets two calls start at the same moment, each in a thread of its own that is kept."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(2)
+        self._barrier = Barrier(2, timeout=30)
+
+    def __enter__(self) -> Together:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()
+
+    def run(self, one: Callable[[], T], other: Callable[[], U]) -> tuple[T, U]:
+        futures = self._threads.submit(self._wait, one), self._threads.submit(self._wait, other)
+        return futures[0].result(), futures[1].result()
+
+    def _wait(self, call: Callable[[], Any]) -> Any:
+        self._barrier.wait()
+        return call()
+
+
+def _asked(kit: Kit, event: Event, lease: Lease) -> Answer | None:
+    """The answer to an action, or None for a refusal (409)."""
+    try:
+        return kit.act(event, lease.job_id)
+    except NotPossible:
+        return None
+
+
+def _one_final_record(kit: Kit, lease: Lease) -> None:
+    records = kit.records(lease.job_id)
+    assert [record.seq for record in records] == list(range(1, len(records) + 1))
+    assert [record.at for record in records] == sorted(record.at for record in records)
+    assert sum(record.ends for record in records) == 1
+    assert records[-1].state == kit.job(lease.job_id).state
+    assert State(records[-1].state) in FINAL
+
+
+@pytest.mark.slow
+def test_cancel_against_completion(kit: Kit) -> None:
+    outcomes: Counter[tuple[int, str]] = Counter()
+    with Together() as together:
+        for _ in range(RACES):
+            lease = kit.running().lease
+            answer, ended = together.run(
+                lambda lease=lease: _asked(kit, Event.CANCEL, lease),  # type: ignore[misc]  # bound at once
+                lambda lease=lease: kit.finish(lease, Completed({"n": 1})),  # type: ignore[misc]  # bound at once
+            )
+            code = 409 if answer is None else 200 if answer.in_effect else 202
+            assert (code, ended.state) in {(202, State.CANCELLED), (409, State.COMPLETED)}
+            assert kit.job(lease.job_id).state == ended.state
+            _one_final_record(kit, lease)
+            outcomes[code, ended.state.value] += 1
+    print(dict(outcomes))
+
+
+@pytest.mark.slow
+def test_pause_against_completion(kit: Kit) -> None:
+    """A pause that was accepted holds the outcome back; resume then makes it final."""
+    with Together() as together:
+        for _ in range(RACES):
+            lease = kit.running().lease
+            answer, ended = together.run(
+                lambda lease=lease: _asked(kit, Event.PAUSE, lease),  # type: ignore[misc]  # bound at once
+                lambda lease=lease: kit.finish(lease, Completed({"n": 1})),  # type: ignore[misc]  # bound at once
+            )
+            if answer is None:
+                assert ended.state is State.COMPLETED
+            else:
+                assert (answer.in_effect, ended.state) == (False, State.PAUSED)
+                assert kit.act(Event.RESUME, lease.job_id).job.state == State.COMPLETED
+            _one_final_record(kit, lease)
+
+
+@pytest.mark.slow
+def test_withdrawal_of_a_pause_against_parking(kit: Kit) -> None:
+    """Whether the resume or the park comes first, the job is queued again and has no flag."""
+    with Together() as together:
+        for _ in range(RACES):
+            lease = kit.running().lease
+            kit.act(Event.PAUSE, lease.job_id)
+            answer, ended = together.run(
+                lambda lease=lease: _asked(kit, Event.RESUME, lease),  # type: ignore[misc]  # bound at once
+                lambda lease=lease: kit.finish(lease, Parked()),  # type: ignore[misc]  # bound at once
+            )
+            assert answer is not None
+            assert answer.in_effect
+            assert ended.state in {State.QUEUED, State.PAUSED}
+            job = kit.job(lease.job_id)
+            assert (job.state, job.flag, job.holder) == (State.QUEUED, None, None)
+            kit.act(Event.CANCEL, lease.job_id)
+
+
+@pytest.mark.slow
+def test_resume_against_cancel(kit: Kit) -> None:
+    """A cancel that was accepted is never undone by a resume."""
+    with Together() as together:
+        for _ in range(RACES):
+            lease = kit.running().lease
+            kit.act(Event.PAUSE, lease.job_id)
+            cancelled, _ = together.run(
+                lambda lease=lease: _asked(kit, Event.CANCEL, lease),  # type: ignore[misc]  # bound at once
+                lambda lease=lease: _asked(kit, Event.RESUME, lease),  # type: ignore[misc]  # bound at once
+            )
+            assert cancelled is not None
+            assert not cancelled.in_effect
+            assert kit.finish(lease, Stopped()).state is State.CANCELLED
+            _one_final_record(kit, lease)
