@@ -1,0 +1,125 @@
+"""`longshore token` and `user`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from longshore.cli.filters import moment
+from longshore.cli.output import Column, ago, clean, print_json, print_list
+from longshore.cli.session import Session, output_options, pass_session
+from longshore.models import Token
+
+SCOPES = ("jobs:read", "jobs:submit", "jobs:cancel", "jobs:remove", "workers:control", "admin")
+
+
+def _state(token: Token) -> str:
+    if token.revoked_at:
+        return "revoked"
+    return f"ends {ago(token.expires_at)}" if token.expires_at else "valid"
+
+
+TOKEN_COLUMNS = [
+    Column("id", lambda token: token.id),
+    Column("user", lambda token: clean(token.user)),
+    Column("begins", lambda token: clean(token.prefix)),
+    Column("created", lambda token: ago(token.created_at)),
+    Column("state", _state),
+    Column("scopes", lambda token: " ".join(token.scopes)),
+    Column("name", lambda token: clean(token.name)),
+]
+USER_COLUMNS = [
+    Column("name", lambda user: clean(user.name)),
+    Column("created", lambda user: ago(user.created_at)),
+    Column("state", lambda user: "disabled" if user.disabled_at else "active"),
+    Column("scopes", lambda user: " ".join(user.scopes)),
+]
+_scopes = click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(SCOPES),
+    help="May be repeated (default: all that users may).",
+)
+
+
+@click.group()
+def token() -> None:
+    """Make, list and revoke credentials."""
+
+
+_EXAMPLES = """\b
+  export LONGSHORE_TOKEN=$(longshore token create --user ana --scope jobs:submit)
+"""
+
+
+@token.command("create", epilog=_EXAMPLES)
+@click.option("--user", help="Whose token (default: yours); for another user's this needs the scope admin.")
+@_scopes
+@click.option("--name", default="", help="What it is for.")
+@click.option("--expires", metavar="WHEN", help="When it ends: an instant, or 12h, 30d from now.")
+@output_options
+@pass_session
+def create_token(session: Session, user: str | None, scopes: Sequence[str], name: str, expires: str | None) -> None:
+    """Make a token. It is printed this once and stored nowhere."""
+    expires_at = moment(expires) if expires else None
+    made = session.client.tokens.create(user=user, name=name, scopes=scopes, expires_at=expires_at)
+    if session.as_json:
+        print_json(session, dict(made.raw))
+    else:
+        click.echo(made.token)
+        session.note(f"Token {made.id} of {made.user}: {' '.join(made.scopes)}. It is not shown again.")
+
+
+@token.command("ls")
+@click.option("--user", help="Only this user's.")
+@output_options
+@pass_session
+def list_tokens(session: Session, user: str | None) -> None:
+    """List tokens, without their secrets."""
+    print_list(session, session.client.tokens.list(user), TOKEN_COLUMNS, "No tokens.")
+
+
+@token.command("revoke")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@output_options
+@pass_session
+def revoke(session: Session, ids: Sequence[str]) -> None:
+    """Make tokens worthless, by id."""
+    for each in ids:
+        session.client.tokens.revoke(each)
+    if session.as_json:
+        print_json(session, [{"id": each, "revoked": True} for each in ids])
+    else:
+        for each in ids:
+            click.echo(f"{each}  revoked")
+
+
+@click.group()
+def user() -> None:
+    """Make and list users; this needs the scope admin."""
+
+
+@user.command("create")
+@click.argument("name")
+@_scopes
+@click.option("--password", is_flag=True, help="Ask for a password; without one, tokens are the only way in.")
+@output_options
+@pass_session
+def create_user(session: Session, name: str, scopes: Sequence[str], password: bool) -> None:
+    """Make a user."""
+    secret = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True) if password else None
+    made = session.client.users.create(name, password=secret, scopes=scopes)
+    if session.as_json:
+        print_json(session, dict(made.raw))
+    else:
+        click.echo(f"{made.name}  {made.id}")
+
+
+@user.command("ls")
+@output_options
+@pass_session
+def list_users(session: Session) -> None:
+    """List users."""
+    print_list(session, session.client.users.list(), USER_COLUMNS, "No users.")

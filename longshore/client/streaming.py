@@ -1,0 +1,122 @@
+"""Being told of changes: server-sent events where they get through, questions at intervals where they do not.
+
+A message is only a hint that there is something to look at: what is shown is read from the API, in order.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from longshore.client.problems import Unavailable
+from longshore.client.retrying import Deadline
+from longshore.client.transport import Call, Transport
+
+SILENCE = 15.0
+"""seconds without even a beat (the broker sends one every 5) after which a stream is dead"""
+LAST_STRETCH = 6.0
+"""seconds before a deadline from which we ask at intervals, since a beat would come too late"""
+FIRST_INTERVAL = 0.1
+LONGEST_INTERVAL = 2.0
+SPELL = 15.0
+"""seconds for which we ask at intervals before a stream is tried again"""
+
+
+class Hint(Enum):
+    """What a feed says when it has no message."""
+
+    OPENED = "the stream is open; what happened before it was must be looked up"
+    BEAT = "the stream lives"
+    TICK = "there is no stream; look yourself"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One server-sent event; `data` is its JSON."""
+
+    id: str
+    event: str
+    data: Any
+
+
+def parse(lines: Iterable[str]) -> Iterator[Message | Hint]:
+    """Read the lines of an event stream; a comment is the broker's beat."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line.startswith(":"):
+            yield Hint.BEAT
+        elif line:
+            name, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            fields[name] = f"{fields[name]}\n{value}" if name == "data" and name in fields else value
+        elif fields:
+            if "data" in fields:
+                yield Message(fields.get("id", ""), fields.get("event", "message"), _json(fields["data"]))
+            fields = {}
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+class Feed:
+    """The messages of one stream until the deadline, and hints in between.
+
+    `last_id` is where the stream goes on after a broken connection; who reads by itself moves it.
+    """
+
+    def __init__(
+        self, transport: Transport, path: str, deadline: Deadline, parameters: Mapping[str, Any] | None = None
+    ) -> None:
+        self.last_id: str | None = None
+        self._transport = transport
+        self._path = path
+        self._deadline = deadline
+        self._parameters = parameters or {}
+
+    def __iter__(self) -> Iterator[Message | Hint]:
+        """Go on after broken connections where the last one stopped; end at the deadline."""
+        while not self._deadline:
+            yield from self._streamed()
+            yield from self._ticks(Deadline(min(SPELL, self._deadline.remaining())))
+
+    def _streamed(self) -> Iterator[Message | Hint]:
+        if self._near_end():
+            return
+        try:
+            with self._transport.stream(self._call()) as response:
+                yield Hint.OPENED
+                for message in parse(response.iter_lines()):
+                    if isinstance(message, Message) and message.id:
+                        self.last_id = message.id
+                    yield message
+                    if self._near_end():
+                        return
+        except Unavailable:
+            return
+
+    def _call(self) -> Call:
+        headers = {"Accept": "text/event-stream"}
+        if self.last_id is not None:
+            headers["Last-Event-ID"] = self.last_id
+        read_timeout = min(SILENCE, self._deadline.remaining())
+        return Call("GET", self._path, self._parameters, headers=headers, patience=0.0, read_timeout=read_timeout)
+
+    def _ticks(self, spell: Deadline) -> Iterator[Hint]:
+        interval = FIRST_INTERVAL
+        while True:
+            yield Hint.TICK
+            if spell:
+                return
+            time.sleep(min(interval, spell.remaining()))
+            interval = min(interval * 1.5, LONGEST_INTERVAL)
+
+    def _near_end(self) -> bool:
+        return self._deadline.remaining() < LAST_STRETCH
