@@ -44,6 +44,21 @@ BEGIN
     RETURN OLD;
 END $$
 """,
+    # A transaction may get its number and then wait for another, younger one that changes the same job first: the feed
+    # would show the job's records in the wrong order. So a record counts as no older than the one before it.
+    """
+CREATE FUNCTION keep_status_record_order() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.xid := greatest(
+        NEW.xid, (SELECT xid FROM status_record WHERE job_id = NEW.job_id AND seq = NEW.seq - 1)
+    );
+    RETURN NEW;
+END $$
+""",
+    """
+CREATE TRIGGER status_record_keep_order BEFORE INSERT ON status_record
+FOR EACH ROW WHEN (NEW.seq > 1) EXECUTE FUNCTION keep_status_record_order()
+""",
     """
 CREATE TRIGGER status_record_no_update BEFORE UPDATE ON status_record
 FOR EACH ROW EXECUTE FUNCTION refuse_status_record_change()
