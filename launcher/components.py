@@ -49,6 +49,12 @@ def worker(settings: Settings) -> Component:
     return _python("worker", settings, ("-m", "worker.agent"), stops_within)
 
 
+def installation(settings: Settings) -> Component:
+    """A whole installation under its own supervisor, as a part of something larger."""
+    stops_within = worker(settings).stops_within + 15.0
+    return _python("installation", settings, ("-m", "launcher"), stops_within)
+
+
 def answers_ready(host: str, port: int) -> bool:
     """Whether the API says that it and the database are there."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared only

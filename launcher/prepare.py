@@ -10,25 +10,31 @@ import sys
 from broker_config import Settings
 from launcher.datadir import DataDirectory
 from shared import migrations
-from shared.access import ensure_admin
+from shared.access import ensure_admin, new_admin_token
 from shared.errors import LongshoreError
 from shared.store import Store
 
 
-def prepare(settings: Settings) -> None:
-    """Bring the database to the newest revision and write the admin's token if there was no admin yet."""
+def prepare(settings: Settings, *, replace_lost_token: bool = False) -> None:
+    """Bring the database to the newest revision and write the admin's token if there was no admin yet.
+
+    With `replace_lost_token` another token of the admin is made where the data directory has none.
+    """
     migrations.upgrade(settings.database_url)
+    directory = DataDirectory(settings)
     store = Store(settings.database_url, pool_size=1)
     try:
         token = ensure_admin(store)
+        if token is None and replace_lost_token and not directory.token_file.exists():
+            token = new_admin_token(store)
     finally:
         store.close()
     if token:
-        DataDirectory(settings).write_token(token)
+        directory.write_token(token)
 
 
 if __name__ == "__main__":
     try:
-        prepare(Settings.from_env())
+        prepare(Settings.from_env(), replace_lost_token=True)
     except LongshoreError as error:
         sys.exit(f"Error: {error.detail}")
