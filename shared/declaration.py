@@ -11,6 +11,7 @@ import orjson
 
 from shared import json_schema
 from shared.errors import FieldProblem, InvalidInput
+from shared.template import check_template
 
 _WORD = r"^[A-Za-z][A-Za-z0-9_.-]{0,99}\Z"
 _IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]{0,63}\Z"
@@ -137,8 +138,15 @@ def completed(given: Any) -> dict[str, Any]:
     """The declaration with every field filled in; raises InvalidInput naming each field that is wrong."""
     found = json_schema.problems(SCHEMA, given, "") or _kind_problems(given)
     found = found or json_schema.schema_problems(given.get("args", {}), "args")
+    declaration = _filled_in(given) if not found else {}
+    if declaration.get("kind") == "command":
+        found = check_template(declaration["command"], declaration["args"], declaration["inputs"])
     if found:
         raise InvalidInput("The declaration of the job type is not valid.", problems=found)
+    return declaration
+
+
+def _filled_in(given: Mapping[str, Any]) -> dict[str, Any]:
     declaration = {**deepcopy(dict(_DEFAULTS)), **given}
     if given["kind"] == "command":
         declaration["pause"] = given.get("pause", ["suspend"])

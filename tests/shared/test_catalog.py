@@ -66,6 +66,8 @@ def test_a_declaration_is_filled_in() -> None:
         ({"command": {"argv": ["x"], "exit_codes": {"0": {"name": "fine"}}}}, "command.exit_codes"),
         ({"command": {"argv": ["x"], "exit_codes": {"2": {"name": "bad", "category": "USER"}}}},
          "command.exit_codes.2.category"),
+        ({"command": {"argv": ["wc", "${args.length}"]}}, "command.argv.1"),
+        ({"command": {"argv": ["${args.k}"]}}, "command.argv.0"),
         ({"title": "nul \0"}, "title"),
         ({"kind": "python"}, "command"),
     ],
