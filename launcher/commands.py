@@ -79,13 +79,15 @@ def down(now: bool, **given: Any) -> None:
 
 @click.command()
 @DATA_DIR
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the report.")
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), help="Form of the report (table).")
+@click.pass_context
 @plain_errors
-def doctor(output: str, **given: Any) -> None:
+def doctor(context: click.Context, output: str | None, **given: Any) -> None:
     """Check broker, database, clock, disk, versions and workers, and say what to do."""
     from launcher.doctor import examine
 
-    sys.exit(examine(Settings.from_env(**given), as_json=output == "json"))
+    form = output or context.find_root().params.get("output")
+    sys.exit(examine(Settings.from_env(**given), as_json=form == "json"))
 
 
 @click.command()

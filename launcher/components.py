@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from broker_config import Settings, child_environment, embedded_socket
 from launcher import embedded, web
-from launcher.processes import Component
+from launcher.processes import Component, Identity
 
 WORKER_SPARE = 10.0
 """seconds a worker gets to stop beyond its drain and the last rung of the ladder"""
@@ -45,8 +47,25 @@ def api(settings: Settings, listening: int) -> Component:
 
 def worker(settings: Settings) -> Component:
     """The worker's agent, which starts Celery and all the rest."""
-    stops_within = settings.drain + settings.grace_kill + WORKER_SPARE
-    return _python("worker", settings, ("-m", "worker.agent"), stops_within)
+    return Component(
+        name="worker",
+        command=_interpreter("-m", "worker.agent"),
+        environment=_environment(settings),
+        serves=lambda: has_opened_up(settings.run_dir),
+        stops_within=settings.drain + settings.grace_kill + WORKER_SPARE,
+    )
+
+
+def has_opened_up(run_dir: Path) -> bool:
+    """Whether a worker's agent that lives has put its job types on record: its launch is then written down."""
+    for path in run_dir.glob("worker-*.json"):
+        try:
+            launch = json.loads(path.read_text())
+            if Identity(int(launch["agent"]), int(launch["agent_started"])).lives():
+                return True
+        except (OSError, ValueError, KeyError):
+            continue
+    return False
 
 
 def installation(settings: Settings) -> Component:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from broker_config import Settings, child_environment
 from launcher.datadir import DataDirectory, Holder
@@ -46,7 +47,14 @@ def start(settings: Settings) -> Holder:
         time.sleep(LOOK)
     if process.poll() is None:
         process.terminate()
-    raise StartFailed(last_lines(log).removeprefix("Error: ") or "it ended without a word")
+    raise StartFailed(_reason(log))
+
+
+def _reason(log: Path) -> str:
+    """What the supervisor said at its end: everything after its `Error: `."""
+    said = last_lines(log, 40)
+    _, found, reason = f"\n{said}".partition("\nError: ")
+    return reason if found else said or "it ended without a word"
 
 
 def stop(settings: Settings, *, now: bool = False) -> Holder | None:

@@ -76,7 +76,7 @@ def end_streams_on_stop(worker: Any) -> None:
 
 def close(_arbiter: Any, worker: Any) -> None:
     """Give back what the serving process holds: connections, leadership of upkeep."""
-    if worker.wsgi is not None:
+    if getattr(worker, "wsgi", None) is not None:  # one that could not make the application has none
         _installation(worker).close()
 
 
