@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 import click
 
@@ -32,4 +33,5 @@ def run(settings: Settings, *, show_logs: bool) -> None:
 
 def say(text: str) -> None:
     """News of the supervisor itself, apart from the components' lines."""
-    click.echo(text, err=True)
+    with suppress(OSError):  # a terminal that is gone is no reason to stop
+        click.echo(text, err=True)

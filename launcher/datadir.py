@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from broker_config import Settings
 from launcher.processes import Identity
+from shared.errors import ConfigurationError
 
 SUBDIRECTORIES = ("broker", "files", "work", "run", "logs")
 STALE_ENDS_WITHIN = 10.0
@@ -42,10 +43,14 @@ class DataDirectory:
 
     def make(self, settings: Settings) -> None:
         """Create what is missing, for this user alone."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        named = (settings.files_dir, settings.work_dir, settings.run_dir)
-        for directory in (*(self.path / name for name in SUBDIRECTORIES), *named):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        inside = (self.path / name for name in SUBDIRECTORIES)
+        for directory in (self.path, *inside, settings.files_dir, settings.work_dir, settings.run_dir):
+            try:
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigurationError(f"cannot make {directory}: {error.strerror}") from error
+        if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
+            raise ConfigurationError(f"{self.path} belongs to somebody else; choose another --data-dir")
 
     def hold(self) -> bool:
         """Take the lock until this process ends; False when another supervisor has it."""

@@ -62,6 +62,8 @@ def stop(settings: Settings, *, now: bool = False) -> Holder | None:
     directory = DataDirectory(settings)
     holder = directory.holder()
     if holder is None:
+        if directory.is_held():
+            raise StillRuns(f"something holds {directory.path} and has not said who it is yet; try again")
         return None
     holder.identity.send(signal.SIGTERM)
     deadline = time.monotonic() + settings.drain + settings.grace_kill + SPARE

@@ -19,7 +19,7 @@ import time
 from contextlib import suppress
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-LOOK = 0.5  # seconds between two looks at whether the supervisor still lives
+LOOK = 1.0  # seconds between two looks at whether the supervisor still lives
 _WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
 
 

@@ -64,9 +64,13 @@ class LogView:
         return [line.decode(errors="replace") for line in lines]
 
     def _show(self, name: str, colour: str, line: str) -> None:
-        if self._out is not None:
-            prefix = click.style(f"{name:<{self._width}} |", fg=colour)
+        if self._out is None:
+            return
+        prefix = click.style(f"{name:<{self._width}} |", fg=colour)
+        try:
             click.echo(f"{prefix} {line}", file=self._out)
+        except OSError:  # nobody reads any more
+            self._out = None
 
     def _put_aside(self, name: str, path: Path) -> None:
         """Copy and truncate: the writers append, so they go on in the emptied file."""

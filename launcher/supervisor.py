@@ -181,7 +181,8 @@ class Supervisor:
 
     def _stop(self) -> None:
         """Stop all in reverse order, each within its time; a second signal kills what is left at once."""
-        self._say("Stopping")
+        if self.children:
+            self._say("Stopping")
         hurry = False
         for child in reversed(self.children):
             child.signal(signal.SIGQUIT if hurry else signal.SIGTERM)

@@ -7,6 +7,7 @@ number of an inherited listening socket where the supervisor has bound one.
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from broker_config import Settings
+from launcher import guard
 
 STOP_WITHIN = 4
 """seconds in which open requests may end after SIGTERM; streams are told at once"""
@@ -58,9 +60,17 @@ def gunicorn_options(settings: Settings, bind: str) -> dict[str, Any]:
         "loglevel": settings.log_level,
         "control_socket_disable": True,
         "proc_name": "longshore-api",
+        "post_fork": die_with_parent,
         "post_worker_init": end_streams_on_stop,
         "worker_exit": close,
     }
+
+
+def die_with_parent(arbiter: Any, _worker: Any) -> None:
+    """Let the serving process end with its arbiter; open streams would keep it for ever."""
+    guard.prctl(guard.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != arbiter.pid:
+        os._exit(1)
 
 
 def end_streams_on_stop(worker: Any) -> None:
