@@ -1,0 +1,90 @@
+"""What must be on record before a worker claims: its job types, and who it is."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from broker_config import Settings
+from shared import catalog
+from shared.errors import LongshoreError
+from shared.presence import WorkerCard
+from shared.store import Store
+from worker.insist import insist
+from worker.launch import Launch
+from worker.trees import start_time
+
+log = logging.getLogger(__name__)
+
+LOAD_WITHIN = 120.0
+"""seconds that the import of all job modules may take"""
+
+
+class CannotStart(LongshoreError):
+    """The worker cannot start."""
+
+    code = "worker-cannot-start"
+
+
+def name_of(settings: Settings) -> str:
+    """The worker's name: in status records, and as Celery knows it."""
+    return f"worker-{os.getpid()}@{settings.node}"
+
+
+def declarations(settings: Settings) -> list[Mapping[str, Any]]:
+    """The job types that the configured modules declare; they are imported in a process of their own."""
+    target = settings.run_dir / f"worker-{os.getpid()}.types"
+    try:
+        argv = [sys.executable, "-P", "-m", "worker.declarations", str(target)]
+        done = subprocess.run(argv, check=False, timeout=LOAD_WITHIN, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired as error:
+        raise CannotStart(f"importing the job modules took more than {LOAD_WITHIN:g} s") from error
+    if done.returncode != 0:
+        raise CannotStart
+    found: list[Mapping[str, Any]] = json.loads(target.read_text())
+    target.unlink()
+    return found
+
+
+def open_up(store: Store, settings: Settings, worker_id: UUID, declared: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Puts the job types on record and makes the launch known; gives the revisions that this worker can run.
+
+    Waits for a database that is away.
+    """
+    name = name_of(settings)
+    insist(lambda: catalog.declare(store, declared, name))
+    offers = insist(lambda: catalog.offered(store, declared))
+    agent = os.getpid()
+    Launch(worker_id, name, settings.node, agent, start_time(agent) or 0, declared).write(settings.run_dir)
+    return offers
+
+
+def card(
+    settings: Settings, worker_id: UUID, slots: int, queues: Sequence[str], offers: frozenset[str], *, draining: bool
+) -> WorkerCard:
+    """What the worker says of itself."""
+    return WorkerCard(
+        id=worker_id,
+        name=name_of(settings),
+        node=settings.node,
+        pid=os.getpid(),
+        slots=slots,
+        queues=queues,
+        offers=sorted(offers),
+        versions={"longshore": version("longshore"), "celery": version("celery"), "python": sys.version.split()[0]},
+        draining=draining,
+    )
+
+
+def work_directory(path: Path) -> Path:
+    """A directory that is there, and closed to others."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path

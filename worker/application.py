@@ -1,0 +1,38 @@
+"""The Celery application: the composition root of Celery main and of the pool children that it forks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, worker_process_init
+
+from broker_config import Settings, celery_settings
+from shared.wire import TASK
+from worker import child, logs
+from worker.bootstep import BesideAgent, agent_of_this_worker
+
+settings = Settings.from_env()
+app = Celery("longshore", set_as_current=True)
+app.conf.update(celery_settings(settings))
+app.steps["worker"].add(BesideAgent)
+
+
+@app.task(name=TASK, ignore_result=True)
+def run(queue: str) -> None:
+    """Runs the jobs of a queue: what every wake-up asks for."""
+    # Imported here because only pool children need it: Celery main stays small.
+    from worker.run import serve  # noqa: PLC0415
+
+    serve(child.current(), queue)
+
+
+@setup_logging.connect(weak=False)
+def _set_up_logging(**_: Any) -> None:
+    """Celery's log lines look like those of all other components."""
+    logs.set_up(settings)
+
+
+@worker_process_init.connect(weak=False)
+def _begin_child(**_: Any) -> None:
+    child.begin(settings, agent_of_this_worker())

@@ -1,0 +1,42 @@
+"""The work directory of an execution: fresh, private, and gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from shared.execute import Lease
+
+
+def place(work_dir: Path, lease: Lease) -> Path:
+    """Where the work directory of an execution lies."""
+    return work_dir / f"{lease.job_id}.{lease.attempt}"
+
+
+def create(work_dir: Path, lease: Lease) -> Path:
+    """Makes the work directory of an execution, empty and closed to others."""
+    path = place(work_dir, lease)
+    remove(path)
+    path.mkdir(mode=0o700, parents=True)
+    return path
+
+
+def remove(path: Path) -> None:
+    """Removes a work directory with all that is in it, also what its owner made read-only."""
+    shutil.rmtree(path, onerror=_open_and_retry)  # `onexc` replaces it from Python 3.12 on
+
+
+def _open_and_retry(function: Callable[..., Any], path: str, cause: tuple[Any, ...]) -> None:
+    if issubclass(cause[0], FileNotFoundError):
+        return
+    for each in (os.path.dirname(path), path):  # noqa: PTH120 - rmtree hands out strings
+        if not os.path.islink(each):  # noqa: PTH114
+            os.chmod(each, stat.S_IRWXU)  # noqa: PTH101
+    if function in {os.open, os.scandir, os.listdir}:
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        function(path)
