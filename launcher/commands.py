@@ -110,8 +110,11 @@ def demo(data_dir: Path | None, output_dir: Path) -> None:
 def api(**given: Any) -> None:
     """Serve the API alone; broker and database are those of the settings."""
     from launcher import web
+    from launcher.datadir import DataDirectory
 
-    web.serve(Settings.from_env(**given))
+    settings = Settings.from_env(**given)
+    DataDirectory(settings).make(settings)
+    web.serve(settings)
 
 
 @click.command()
@@ -123,7 +126,10 @@ def api(**given: Any) -> None:
 @plain_errors
 def worker(**given: Any) -> None:
     """Run jobs from the queues; broker and database are those of the settings."""
+    from launcher.datadir import DataDirectory
+
     settings = Settings.from_env(**given)
+    DataDirectory(settings).make(settings)
     arguments = [sys.executable, "-P", "-m", "worker.agent"]
     os.execve(sys.executable, arguments, child_environment(settings))  # noqa: S606 - no shell is wanted
 

@@ -18,6 +18,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from broker_config import Settings
 from launcher import guard
+from shared.log_lines import configuration
 
 STOP_WITHIN = 4
 """seconds in which open requests may end after SIGTERM; streams are told at once"""
@@ -57,13 +58,21 @@ def gunicorn_options(settings: Settings, bind: str) -> dict[str, Any]:
         "keepalive": 15,
         "timeout": 60,
         "graceful_timeout": STOP_WITHIN,
-        "loglevel": settings.log_level,
+        "logconfig_dict": log_configuration(settings),
         "control_socket_disable": True,
         "proc_name": "longshore-api",
         "post_fork": die_with_parent,
         "post_worker_init": end_streams_on_stop,
         "worker_exit": close,
     }
+
+
+def log_configuration(settings: Settings) -> dict[str, Any]:
+    """The lines of gunicorn among ours, in the same form."""
+    found = configuration(settings.log_level, settings.log_format)
+    found["loggers"]["gunicorn.error"] = {"level": settings.log_level.upper(), "handlers": [], "propagate": True}
+    found["loggers"]["gunicorn.access"] = {"level": "WARNING", "handlers": [], "propagate": True}
+    return found
 
 
 def die_with_parent(arbiter: Any, _worker: Any) -> None:
