@@ -29,7 +29,7 @@ Position = tuple[int, int]
 
 BEGINNING: Position = (-1, -1)
 
-_CURSOR = re.compile(r"(\d{1,19})-(\d{1,19})")
+_CURSOR = re.compile(r"([0-9]{1,19})-([0-9]{1,19})")
 
 
 def position(record: Row[Any]) -> Position:

@@ -93,11 +93,12 @@ def _because(reason: str | None) -> str:
 
 def _lacking_workers(job: Row[Any], present: Sequence[Row[Any]]) -> Iterator[Why]:
     serving = [worker for worker in present if job.queue in worker.queues]
+    taking = [worker for worker in serving if not worker.draining]
     if not serving:
         yield Why("no-worker", f"No worker serves its queue {job.queue}; start one that does.")
-    elif all(worker.draining for worker in serving):
+    elif not taking:
         yield Why("workers-draining", f"All workers of its queue {job.queue} are shutting down.")
-    elif job.kind == "python" and not any(job.revision in worker.offers for worker in serving):
+    elif job.kind == "python" and not any(job.revision in worker.offers for worker in taking):
         yield Why("no-code", f"No worker of its queue {job.queue} has the code of {job.type} {job.type_version}.")
 
 

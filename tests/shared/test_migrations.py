@@ -4,20 +4,19 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import CheckConstraint, Connection, inspect, text
+from sqlalchemy import CheckConstraint, Connection, insert, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from shared.engine import make_engine
 from shared.errors import ConfigurationError
 from shared.migrations import current, head, is_current, upgrade
-from shared.models import Table
+from shared.models import Job, StatusRecord, Table, User
 from shared.store import Store
-
-JOB = "0" * 31 + "1"
 
 
 @pytest.fixture
@@ -141,27 +140,13 @@ def test_the_migrated_database_is_what_the_models_would_make(
 
 
 def _insert_job_and_record(store: Store) -> None:
-    user, job = "0" * 32, JOB
+    user, job = uuid4(), uuid4()
     with store.transaction() as tx:
-        tx.execute(
-            text("INSERT INTO user_account (id, name, scopes, created_at) VALUES (:id, 'a', '[]', 0)"), {"id": user}
-        )
-        tx.execute(
-            text(
-                "INSERT INTO job (id, owner_id, type, type_version, revision, kind, title, labels, args, inputs,"
-                " queue, priority, max_attempts, backoff, state, state_at, held, attempt, burnt, rerun, wakeups,"
-                " progress, message, created_at, updated_at, seq, version) VALUES (:job, :user, 't', '1', 'r', 'python',"
-                " '', '[]', '{}', '{}', 'default', 100, 1, '{}', 'queued', 0, false, 0, 0, 0, 0, 0, '', 0, 0, 1, 1)"
-            ),
-            {"job": job, "user": user},
-        )
-        tx.execute(
-            text(
-                "INSERT INTO status_record (xid, job_id, owner_id, seq, event, state, ends, attempt, rerun, progress,"
-                " message, at) VALUES (0, :job, :user, 1, 'submit', 'queued', false, 0, 0, 0, '', 0)"
-            ),
-            {"job": job, "user": user},
-        )
+        tx.execute(insert(User).values(id=user, name="alice", scopes=[]))
+        declared = {"type": "count", "type_version": "1", "revision": "", "kind": "python"}
+        tx.execute(insert(Job).values(id=job, owner_id=user, queue="default", state="queued", **declared))
+        record = {"seq": 1, "event": "submit", "state": "queued", "attempt": 0, "rerun": 0, "at": 0}
+        tx.execute(insert(StatusRecord).values(job_id=job, owner_id=user, **record))
 
 
 def _refused(store: Store, statement: str) -> None:

@@ -1,0 +1,491 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.engine import Row
+
+from shared import catalog, control, execute, observe, persist, report
+from shared.errors import InvalidInput, NotFound
+from shared.lifecycle import Event, State
+from shared.models import Execution, Job, StatusRecord
+from shared.models.types import now
+from shared.paging import write_cursor
+from shared.persist import Order
+from shared.presence import WorkerCard, depart, present
+from shared.principal import Principal, Scope
+from shared.query import Filters
+from shared.store import Store
+from tests.waiting import wait_for
+
+JobMaker = Callable[..., Row[Any]]
+
+
+def _offer(revision: str, queue: str = "default") -> execute.Offer:
+    return execute.Offer(uuid4(), "worker-1", "node-1", 4711, queue, frozenset({revision}))
+
+
+@pytest.fixture
+def claim(store: Store, echo: str) -> Callable[[], execute.Lease]:
+    """Let a worker take the first due job."""
+
+    def take() -> execute.Lease:
+        claimed = execute.claim(store, _offer(echo))
+        assert claimed is not None
+        return claimed.lease
+
+    return take
+
+
+def _card(echo: str, **changes: Any) -> WorkerCard:
+    card: dict[str, Any] = {"id": uuid4(), "name": "w", "node": "n", "pid": 1, "slots": 2, "queues": ["default"]}
+    return WorkerCard(**{**card, "offers": [echo], **changes})
+
+
+# --------------------------------------------------------------------------------------------- visibility
+
+
+def test_a_job_is_there_for_its_owner_an_admin_and_its_own_execution(
+    store: Store, alice: Principal, bob: Principal, admin: Principal, make_job: JobMaker, claim: Any
+) -> None:
+    job, other = make_job(), make_job(owner=bob)
+    lease = claim()
+    assert lease.job_id == job.id
+    execution = Principal(alice.user_id, "attempt 1", frozenset({Scope.READ}), execution=(job.id, 1))
+    for who in (alice, admin, execution):
+        assert observe.get(store, who, job.id).owner == "alice"
+        assert len(observe.records(store, who, job.id)) == 2
+        assert len(observe.executions(store, who, job.id)) == 1
+        assert observe.read_log(store, who, job.id) == (b"", 0, False)
+        assert observe.why(store, who, job.id).reason == "running"
+    for who, unseen in ((bob, job), (alice, other), (execution, other), (admin, None)):
+        missing = unseen.id if unseen else uuid4()
+        for look in (observe.get, observe.records, observe.executions, observe.read_log, observe.why):
+            with pytest.raises(NotFound):
+                look(store, who, missing)
+    assert [row.id for row in observe.list_jobs(store, alice).items] == [job.id]
+    assert [row.id for row in observe.list_jobs(store, execution).items] == [job.id]
+    assert len(observe.list_jobs(store, admin).items) == 2
+    assert {row.owner_id for row in observe.feed(store, bob, None, 100)[0]} == {bob.user_id}
+    assert observe.feed(store, bob, None, 100, job_id=job.id)[0] == []
+    assert {row.job_id for row in observe.feed(store, execution, None, 100)[0]} == {job.id}
+
+
+def test_a_job_carries_all_its_columns(store: Store, alice: Principal, make_job: JobMaker) -> None:
+    job = make_job(args={"k": 1}, labels=["b", "a"])
+    row = observe.get(store, alice, job.id)
+    assert (row.args, row.labels, row.owner, row.state) == ({"k": 1}, ["a", "b"], "alice", "queued")
+    assert {column.name for column in Job.__table__.columns} <= set(row._fields)
+
+
+# -------------------------------------------------------------------------------------------------- lists
+
+
+def _pages(
+    store: Store, who: Principal, order: str, between: Callable[[], object], limit: int = 3
+) -> Iterator[Row[Any]]:
+    cursor = None
+    while True:
+        page = observe.list_jobs(store, who, order=order, limit=limit, cursor=cursor)
+        yield from page.items
+        if page.next is None:
+            return
+        cursor = page.next
+        between()
+
+
+@pytest.mark.parametrize(
+    "order", ["-created", "created", "-updated", "updated", "priority", "-priority", "title", "-type"]
+)
+def test_pages_are_exact_while_jobs_come_in(store: Store, alice: Principal, make_job: JobMaker, order: str) -> None:
+    before = [make_job(title=f"t{n % 4}", priority=n % 3) for n in range(10)]
+    seen = [row.id for row in _pages(store, alice, order, lambda: [make_job(priority=1) for _ in range(2)])]
+    assert len(seen) == len(set(seen))
+    assert {job.id for job in before} <= set(seen)
+
+
+def test_orders_are_what_they_say(store: Store, alice: Principal, make_job: JobMaker) -> None:
+    jobs = [make_job(title=title, priority=priority) for title, priority in (("b", 1), ("a", 2), ("a", 1))]
+    numbers = {job.number: index for index, job in enumerate(jobs)}
+
+    def ordered(order: str) -> list[int]:
+        return [numbers[row.number] for row in observe.list_jobs(store, alice, order=order).items]
+
+    assert ordered("created") == [0, 1, 2]
+    assert ordered("-created") == [2, 1, 0]
+    assert ordered("priority") == [0, 2, 1]
+    assert ordered("-priority") == [1, 2, 0]
+    assert ordered("title") == [1, 2, 0]
+    assert ordered("-updated") == [2, 1, 0]
+
+
+def test_total_and_counts(store: Store, alice: Principal, bob: Principal, make_job: JobMaker) -> None:
+    for _ in range(3):
+        make_job()
+    make_job(draft=True)
+    make_job(owner=bob)
+    page = observe.list_jobs(store, alice, Filters(state=["queued"]), limit=1, with_total=True)
+    assert (page.total, len(page.items)) == (3, 1)
+    assert observe.list_jobs(store, alice).total is None
+    counts = observe.counts(store, alice)
+    assert (counts["queued"], counts["draft"], counts["failed"]) == (3, 1, 0)
+    assert set(counts) == set(State)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001, 10**30])
+def test_limits_are_bounded(store: Store, alice: Principal, limit: int) -> None:
+    with pytest.raises(InvalidInput):
+        observe.list_jobs(store, alice, limit=limit)
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "", "x", "é", "bm8", "A" * 5000, write_cursor([1], "created"), write_cursor(["1"], "-created"),
+        write_cursor([True], "-created"), write_cursor([1.5], "-created"), write_cursor([None], "-created"),
+        write_cursor([1, 2], "-created"), write_cursor([[1]], "-created"),
+    ],
+)  # fmt: skip
+def test_made_up_cursors_are_refused(store: Store, alice: Principal, cursor: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        observe.list_jobs(store, alice, cursor=cursor)
+    assert error.value.problems[0].field == "cursor"
+
+
+def test_cursors_with_extreme_values_are_harmless(store: Store, alice: Principal) -> None:
+    for value in (2**63 - 1, -(2**63)):
+        observe.list_jobs(store, alice, cursor=write_cursor([value], "-created"))
+        observe.list_jobs(store, alice, order="priority", cursor=write_cursor([value, value], "priority"))
+    with pytest.raises(InvalidInput):
+        observe.list_jobs(store, alice, order="title", cursor=write_cursor(["\0", 1], "title"))
+    with pytest.raises(InvalidInput):
+        observe.list_jobs(store, alice, order="owner")
+
+
+# ------------------------------------------------------------------------------------- history, executions
+
+
+def test_history_is_read_in_pieces(store: Store, alice: Principal, make_job: JobMaker, claim: Any) -> None:
+    job = make_job()
+    lease = claim()
+    for number in range(5):
+        report.push(store, lease.job_id, lease.attempt, [report.Report(message=str(number))], "w")
+    first = observe.records(store, alice, job.id, limit=4)
+    rest = observe.records(store, alice, job.id, after=first[-1].seq)
+    assert [row.seq for row in (*first, *rest)] == list(range(1, 8))
+    assert [row.event for row in first[:2]] == ["submit", "claim"]
+    assert observe.records(store, alice, job.id, after=2**40) == []
+    execute.finish(store, lease, execute.Completed({"n": 1}), by="w")
+    assert observe.executions(store, alice, job.id)[0].outcome == "complete"
+
+
+# --------------------------------------------------------------------------------------------------- feed
+
+
+def _feed(store: Store, who: Principal | None, limit: int = 2, cursor: str | None = None) -> list[tuple[Any, int]]:
+    seen: list[tuple[Any, int]] = []
+    while True:
+        records, cursor = observe.feed(store, who, cursor, limit)
+        seen += [(row.job_id, row.seq) for row in records]
+        if not records:
+            return seen
+
+
+def test_the_feed_gives_every_record_once_and_in_order(
+    store: Store, alice: Principal, bob: Principal, make_job: JobMaker, claim: Any
+) -> None:
+    jobs = [make_job(owner=owner) for owner in (alice, bob, alice)]
+    for _ in jobs:
+        lease = claim()
+        execute.finish(store, lease, execute.Completed(), by="w")
+    everything = _feed(store, None)
+    assert len(everything) == len(set(everything)) == 9
+    for job in jobs:
+        assert [seq for job_id, seq in everything if job_id == job.id] == [1, 2, 3]
+    assert _feed(store, bob) == [each for each in everything if each[0] == jobs[1].id]
+    end = observe.feed_end(store)
+    assert _feed(store, None, cursor=end) == []
+    late = make_job()
+    assert _feed(store, alice, cursor=end) == [(late.id, 1)]
+
+
+def test_the_cursor_of_a_cut_feed_moves_on_past_what_others_do(
+    store: Store, bob: Principal, make_job: JobMaker
+) -> None:
+    make_job(owner=bob)
+    for _ in range(3):
+        make_job()
+    records, cursor = observe.feed(store, bob, None, 10)
+    assert len(records) == 1
+    assert cursor == observe.feed_end(store)
+    assert observe.feed(store, bob, cursor, 10) == ([], cursor)
+
+
+def test_positions_and_cursors(store: Store, make_job: JobMaker) -> None:
+    make_job()
+    make_job()
+    records, cursor = observe.feed(store, None, None, 10)
+    assert observe.position(records[0]) < observe.position(records[1])
+    assert observe.cursor_at(observe.position(records[1])) == cursor
+    assert observe.position_in(cursor) == observe.position(records[1])
+    assert observe.feed(store, None, observe.cursor_at(observe.position(records[0])), 10)[0] == records[1:]
+
+
+@pytest.mark.parametrize("cursor", ["", "1", "-1-2", "1-2-3", "a-b", "1-99999999999999999999", "٣-٣", "1-2\n"])
+def test_made_up_feed_cursors_are_refused(store: Store, cursor: str) -> None:
+    with pytest.raises(InvalidInput):
+        observe.feed(store, None, cursor, 10)
+
+
+def test_a_removed_job_leaves_a_tombstone_in_the_feed(store: Store, alice: Principal, make_job: JobMaker) -> None:
+    job = make_job()
+    control.act(store, alice, Event.CANCEL, job.id)
+    cursor = observe.feed_end(store)
+    persist.remove(store, alice, job.id)
+    assert [(row.job_id, row.event) for row in observe.feed(store, alice, cursor, 10)[0]] == [(job.id, "remove")]
+
+
+def test_has_ended_before(store: Store, alice: Principal, bob: Principal, make_job: JobMaker) -> None:
+    job = make_job()
+    start = observe.feed_end(store)
+    control.act(store, alice, Event.CANCEL, job.id)
+    end = observe.feed_end(store)
+    assert not observe.has_ended_before(store, alice, job.id, start)
+    assert observe.has_ended_before(store, alice, job.id, end)
+    assert not observe.has_ended_before(store, bob, job.id, end)
+    assert not observe.has_ended_before(store, alice, uuid4(), end)
+
+
+def test_no_record_is_skipped_while_many_write_at_once(
+    store: Store, alice: Principal, bob: Principal, echo: str
+) -> None:
+    assert echo
+    done = threading.Event()
+    seen: list[int] = []
+
+    def write(who: Principal) -> None:
+        for _ in range(25):
+            persist.submit_batch(store, who, [Order(type="echo"), Order(type="echo")])
+
+    def read() -> None:
+        cursor = None
+        while True:
+            last_round = done.is_set()
+            records, cursor = observe.feed(store, None, cursor, 7)
+            seen.extend(row.id for row in records)
+            if last_round and not records:
+                return
+
+    writers = [threading.Thread(target=write, args=(who,)) for who in (alice, bob, alice)]
+    reader = threading.Thread(target=read)
+    for thread in (*writers, reader):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    reader.join()
+    with store.reading() as connection:
+        written = set(connection.scalars(select(StatusRecord.id)))
+    assert len(seen) == len(set(seen))
+    assert set(seen) == written
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_record_of_an_open_transaction_holds_back_those_after_it(
+    store: Store, alice: Principal, make_job: JobMaker
+) -> None:
+    first = make_job()
+    start = observe.feed_end(store)
+    with ExitStack() as slow:
+        tx = slow.enter_context(store.transaction())
+        tx.execute(update(Job).where(Job.id == first.id).values(title="slow"))
+        second = make_job()
+        assert observe.feed(store, None, start, 10)[0] == []
+        assert observe.feed(store, alice, start, 10) == ([], start)
+    assert [row.job_id for row in observe.feed(store, None, start, 10)[0]] == [second.id]
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_transaction_that_waited_for_a_younger_one_keeps_the_order_of_the_job(
+    store: Store, alice: Principal, make_job: JobMaker
+) -> None:
+    job = make_job()
+    older_has_number, younger_is_done = threading.Event(), threading.Event()
+
+    def older() -> None:
+        with store.transaction() as tx:
+            tx.execute(select(text("pg_current_xact_id()")))
+            older_has_number.set()
+            assert younger_is_done.wait(10)
+            record = {"job_id": job.id, "owner_id": job.owner_id, "seq": 3, "event": "report", "state": "queued"}
+            tx.execute(insert(StatusRecord).values(**record, attempt=0, rerun=0, at=0))
+
+    thread = threading.Thread(target=older)
+    thread.start()
+    assert older_has_number.wait(10)
+    persist.edit(store, alice, job.id, {"title": "younger"})
+    younger_is_done.set()
+    thread.join()
+    wait_for(lambda: len(observe.feed(store, None, None, 10)[0]) == 3, 5, "the feed to be settled")
+    assert [row.seq for row in observe.feed(store, None, None, 10)[0]] == [1, 2, 3]
+
+
+# --------------------------------------------------------------------------------------------------- logs
+
+
+def _write(store: Store, lease: execute.Lease, *pieces: tuple[str, int, bytes], keep: int = 10**6) -> None:
+    report.write_log(store, lease.job_id, lease.attempt, [report.LogPiece(*piece) for piece in pieces], keep)
+
+
+def test_logs_are_read_by_stream_or_interleaved(store: Store, alice: Principal, make_job: JobMaker, claim: Any) -> None:
+    job = make_job()
+    lease = claim()
+    _write(store, lease, ("stdout", 0, b"one\n"), ("stderr", 0, b"oops\n"), ("stdout", 4, b"two\n"))
+
+    def read(**which: Any) -> tuple[bytes, int, bool]:
+        return observe.read_log(store, alice, job.id, **which)
+
+    assert read() == (b"one\noops\ntwo\n", 13, False)
+    assert read(stream="stdout") == (b"one\ntwo\n", 8, False)
+    assert read(stream="log") == (b"", 0, False)
+    assert read(offset=2, limit=5) == (b"e\noop", 7, False)
+    assert read(stream="stdout", offset=6) == (b"o\n", 8, False)
+    assert read(offset=13) == (b"", 13, False)
+    assert read(offset=2**50) == (b"", 13, False)
+    assert read(tail=2) == (b"oops\ntwo\n", 13, False)
+    assert read(tail=0) == (b"", 13, False)
+    assert read(tail=99, stream="stderr") == (b"oops\n", 5, False)
+    parts, offset = [], 0
+    while (piece := read(offset=offset, limit=3))[0]:
+        parts.append(piece[0])
+        offset = piece[1]
+    assert b"".join(parts) == b"one\noops\ntwo\n"
+    execute.finish(store, lease, execute.Completed(), by="w")
+    assert read(offset=13) == (b"", 13, True)
+
+
+def test_offsets_stay_true_when_the_oldest_pieces_are_dropped(
+    store: Store, alice: Principal, make_job: JobMaker, claim: Any
+) -> None:
+    job = make_job()
+    lease = claim()
+    for number in range(10):
+        _write(store, lease, ("stdout", number * 10, b"%09d\n" % number), keep=30)
+    _write(store, lease, ("stderr", 0, b"end\n"), keep=30)
+    assert observe.read_log(store, alice, job.id, stream="stdout", offset=80) == (b"000000008\n000000009\n", 100, False)
+    assert observe.read_log(store, alice, job.id, stream="stdout", offset=0)[1] == 100
+    assert observe.read_log(store, alice, job.id, offset=95) == (b"0009\nend\n", 104, False)
+
+
+def test_logs_of_earlier_attempts_stay(store: Store, alice: Principal, make_job: JobMaker, claim: Any) -> None:
+    job = make_job(max_attempts=2, backoff={"first": 0, "factor": 1, "max": 0})
+    assert observe.read_log(store, alice, job.id) == (b"", 0, False)
+    for attempt in (1, 2):
+        lease = claim()
+        _write(store, lease, ("log", 0, b"attempt %d" % attempt))
+        execute.finish(store, lease, execute.Failed({"name": "x", "category": "SYSTEM"}, retry=True), by="w")
+    assert observe.read_log(store, alice, job.id) == (b"attempt 2", 9, True)
+    assert observe.read_log(store, alice, job.id, attempt=1) == (b"attempt 1", 9, True)
+    with pytest.raises(NotFound):
+        observe.read_log(store, alice, job.id, attempt=3)
+    for wrong in ({"stream": "audit"}, {"offset": -1}, {"offset": 2**70}, {"limit": 0}, {"tail": -1}):
+        with pytest.raises(InvalidInput):
+            observe.read_log(store, alice, job.id, **wrong)
+
+
+# ---------------------------------------------------------------------------------------- why, fleet, queues
+
+
+def test_why_a_queued_job_waits(
+    store: Store, alice: Principal, admin: Principal, make_job: JobMaker, echo: str
+) -> None:
+    job = make_job()
+
+    def reason() -> str:
+        return observe.why(store, alice, job.id).reason
+
+    assert reason() == "no-worker"
+    draining = _card(echo, draining=True)
+    present(store, draining)
+    assert reason() == "workers-draining"
+    present(store, _card("other revision"))
+    assert reason() == "no-code"
+    present(store, _card(echo))
+    why = observe.why(store, alice, job.id)
+    assert (why.reason, why.position, why.estimate) == ("waiting", 1, None)
+    catalog.pause_type(store, admin, "echo", "1", "repairs")
+    assert "repairs" in observe.why(store, alice, job.id).detail
+    assert reason() == "type-paused"
+    catalog.pause_queue(store, admin, "default", "night")
+    assert reason() == "queue-paused"
+    with store.reading() as connection:
+        later = connection.execute(select(now())).scalar_one() + 60_000_000
+    persist.edit(store, alice, job.id, {"not_before": later})
+    assert reason() == "not-before"
+    assert observe.why(store, alice, job.id).estimate == later
+
+
+def test_position_and_estimate(store: Store, alice: Principal, make_job: JobMaker, claim: Any, echo: str) -> None:
+    present(store, _card(echo))
+    make_job()
+    lease = claim()
+    execute.finish(store, lease, execute.Completed(), by="w")
+    with store.transaction() as tx:
+        tx.execute(update(Execution).values(claimed_at=0, ended_at=10_000_000))
+    first, second, urgent = make_job(), make_job(), make_job(priority=1)
+    later = make_job(not_before=2**52)
+    positions = [observe.why(store, alice, job.id).position for job in (urgent, first, second)]
+    assert positions == [1, 2, 3]
+    assert observe.why(store, alice, later.id).position is None
+    estimates = [observe.why(store, alice, job.id).estimate for job in (urgent, first)]
+    assert estimates[0] is not None
+    assert estimates[1] is not None
+    assert 4_000_000 < estimates[1] - estimates[0] < 6_000_000
+
+
+def test_why_in_other_states(store: Store, alice: Principal, make_job: JobMaker, claim: Any) -> None:
+    def reason(job: Row[Any]) -> str:
+        return observe.why(store, alice, job.id).reason
+
+    draft, running = make_job(draft=True), make_job()
+    claim()
+    assert (reason(draft), reason(running)) == ("draft", "running")
+    control.act(store, alice, Event.CANCEL, running.id, reason="wrong genome")
+    why = observe.why(store, alice, running.id)
+    assert why.reason == "cancelling"
+    assert "alice (wrong genome)" in why.detail
+    parked = make_job()
+    control.act(store, alice, Event.PAUSE, parked.id)
+    assert reason(parked) == "parked"
+    control.act(store, alice, Event.CANCEL, parked.id)
+    assert reason(parked) == "cancelled"
+
+
+def test_workers_and_queues(store: Store, admin: Principal, make_job: JobMaker, echo: str) -> None:
+    card, gone = _card(echo), _card(echo, queues=["default", "big"])
+    present(store, card)
+    present(store, gone)
+    claimed = None
+    make_job()
+    make_job(queue="big")
+    claimed = execute.claim(store, execute.Offer(card.id, "w", "n", 1, "default", frozenset({echo})))
+    assert claimed is not None
+    queues = {view.name: view for view in observe.queues(store)}
+    assert (queues["default"].running, queues["default"].queued, queues["default"].slots) == (1, 0, 4)
+    assert (queues["big"].due, queues["big"].workers) == (1, 1)
+    assert queues["big"].oldest_at is not None
+    depart(store, gone.id)
+    catalog.pause_queue(store, admin, "big", "full")
+    queues = {view.name: view for view in observe.queues(store)}
+    big = queues["big"]
+    assert (big.paused, big.pause_reason, big.due, big.queued, big.workers) == (True, "full", 0, 1, 0)
+    assert [(row.id, row.present, row.holds) for row in observe.workers(store).items] == [(card.id, True, 1)]
+    assert len(observe.workers(store, absent=True).items) == 2
+    assert not observe.worker(store, gone.id).present
+    with pytest.raises(NotFound):
+        observe.worker(store, uuid4())
