@@ -28,6 +28,11 @@ def _dumps(value: object) -> str:
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
+def _loads(value: Any) -> Any:
+    """JSON from the database; SQLite hands a lone number over as the number that it took it for."""
+    return value if isinstance(value, int | float) else orjson.loads(value)
+
+
 def make_engine(url: str, pool_size: int = 8) -> Engine:
     """An engine for `url`; `pool_size` connections are kept, as many again opened at need."""
     parsed = make_url(url)
@@ -48,7 +53,7 @@ def _postgresql(url: str, pool_size: int) -> Engine:
         pool_timeout=5,
         pool_use_lifo=True,
         json_serializer=_dumps,
-        json_deserializer=orjson.loads,
+        json_deserializer=_loads,
         connect_args={"connect_timeout": 3, "keepalives_idle": 5, "tcp_user_timeout": 8000, "options": options},
     )
 
@@ -60,7 +65,7 @@ def _sqlite(url: str, pool_size: int) -> Engine:
         max_overflow=64,
         pool_timeout=5,
         json_serializer=_dumps,
-        json_deserializer=orjson.loads,
+        json_deserializer=_loads,
         connect_args={"timeout": LOCK_SECONDS, "check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare_sqlite)

@@ -19,6 +19,7 @@ from shared.persist import Order
 from shared.principal import USER_SCOPES, Principal, Scope
 from shared.store import Store
 from tests.servers.postgres import PostgresServer
+from tests.shared.kit import Kit
 
 JobMaker = Callable[..., Row[Any]]
 
@@ -100,3 +101,9 @@ def make_job(store: Store, alice: Principal, echo: str) -> JobMaker:
         return persist.submit(store, owner, Order(**{"type": "echo", **fields})).jobs[0]
 
     return make
+
+
+@pytest.fixture
+def kit(store: Store) -> Kit:
+    """Alice, Bob and an admin, the job type `count`, and a worker that offers it."""
+    return Kit(store)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from threading import Barrier
@@ -12,27 +12,18 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import select
 
-from shared import migrations, persist
+from shared import persist
 from shared.control import Answer
 from shared.errors import NotPossible
 from shared.execute import Completed, Lease, Parked, Stopped
 from shared.lifecycle import FINAL, Event, State
 from shared.models import Job, StatusRecord
 from shared.persist import Order
-from shared.store import Store
 from tests.shared.kit import Kit
 
 RACES = 1000
 T = TypeVar("T")
 U = TypeVar("U")
-
-
-@pytest.fixture
-def kit(database_url: str) -> Iterator[Kit]:
-    migrations.upgrade(database_url)
-    store = Store(database_url)
-    yield Kit(store)
-    store.close()
 
 
 class Together:
