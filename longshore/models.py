@@ -262,3 +262,35 @@ class Counts(Document):
     changed: int = 0
     flagged: int = 0
     refused: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queue(Document):
+    """What waits in a queue, what runs, and who serves it."""
+
+    name: str = ""
+    paused: bool = False
+    pause_reason: str | None = None
+    queued: int = 0
+    due: int = 0
+    running: int = 0
+    oldest_at: datetime | None = field(default=None, metadata=_AS_INSTANT)
+    workers: int = 0
+    slots: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker(Document):
+    """One launch of a worker."""
+
+    id: str = ""
+    name: str = ""
+    node: str = ""
+    pid: int = 0
+    slots: int = 0
+    holds: int = 0
+    queues: list[str] = field(default_factory=list)
+    present: bool = True
+    draining: bool = False
+    started_at: datetime | None = field(default=None, metadata=_AS_INSTANT)
+    seen_at: datetime | None = field(default=None, metadata=_AS_INSTANT)

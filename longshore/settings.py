@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from platformdirs import user_data_dir
-
 from longshore.errors import LongshoreError
 
 LOCAL_DIRECTORY = "longshore-data"
@@ -75,6 +73,9 @@ def data_directories(environ: Mapping[str, str]) -> list[Path]:
     """Where a local installation may have left its URL, in the order of search."""
     if named := environ.get("LONGSHORE_DATA_DIR"):
         return [Path(named).expanduser()]
+    # Imported here because whoever sets LONGSHORE_URL starts faster without it.
+    from platformdirs import user_data_dir  # noqa: PLC0415
+
     return [Path.cwd() / LOCAL_DIRECTORY, Path(user_data_dir("longshore"))]
 
 

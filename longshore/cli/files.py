@@ -8,6 +8,7 @@ from uuid import UUID
 
 import click
 
+from longshore.cli.lazy import Noun
 from longshore.cli.naming import JOB, find_job
 from longshore.cli.output import Column, ago, clean, print_json, print_list, size
 from longshore.cli.session import Session, output_options, pass_session
@@ -21,7 +22,8 @@ COLUMNS = [
 ]
 
 
-@click.group()
+@click.group(cls=Noun)
+@output_options
 def files() -> None:
     """Upload inputs, list files, download outputs."""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "longshore.commands"
 
@@ -81,7 +83,21 @@ class LazyGroup(click.Group):
     def _entry_points(self) -> dict[str, EntryPoint]:
         if not self._takes_entry_points:
             return {}
+        from importlib.metadata import entry_points  # noqa: PLC0415 - commands of the client start without it
+
         return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+
+
+class Noun(click.Group):
+    """A group that lists what it is about when no verb follows: `longshore types` is `longshore types ls`."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "invoke_without_command": True})
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb, or `ls`."""
+        result = super().invoke(ctx)
+        return result if ctx.invoked_subcommand else ctx.invoke(self.commands["ls"])
 
 
 def _missing(name: str, error: ImportError) -> click.Command:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from longshore.cli.filters import moment
+from longshore.cli.lazy import Noun
 from longshore.cli.output import Column, ago, clean, print_json, print_list
 from longshore.cli.session import Session, output_options, pass_session
 from longshore.models import Token
@@ -44,7 +45,8 @@ _scopes = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Noun)
+@output_options
 def token() -> None:
     """Make, list and revoke credentials."""
 
@@ -96,7 +98,8 @@ def revoke(session: Session, ids: Sequence[str]) -> None:
             click.echo(f"{each}  revoked")
 
 
-@click.group()
+@click.group(cls=Noun)
+@output_options
 def user() -> None:
     """Make and list users; this needs the scope admin."""
 

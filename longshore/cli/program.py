@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 
 import click
 
@@ -119,10 +120,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def _wants_json(arguments: Sequence[str]) -> bool:
     """See the wish for JSON before the arguments are read, so that their own errors obey it."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
     return any(
         word in {"-ojson", "--output=json", "--json"}
         or word.startswith("--json=")
         or (word in {"-o", "--output"} and following == "json")
-        for word, following in pairs
+        for word, following in pairwise([*arguments, ""])
     )

@@ -37,8 +37,9 @@ def status(session: Session) -> None:
 
 def _check(check: dict[str, Any]) -> str:
     """Give one line for a check that is well, and what to do below one that is not."""
-    lines = [clean(check.get("status")), clean(check.get("detail")), clean(check.get("remedy"))]
-    return "\n".join(line for line in lines if line)
+    mark = click.style("ok", fg="green") if check.get("fine") else click.style("ill", fg="red")
+    remedy = clean(check.get("remedy"))
+    return f"{mark}  {clean(check.get('detail'))}" + (f"\n{remedy}" if remedy else "")
 
 
 @click.command()

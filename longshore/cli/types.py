@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from longshore.cli.lazy import Noun
 from longshore.cli.output import Column, clean, print_card, print_json, print_list
 from longshore.cli.session import Session, output_options, pass_session
 from longshore.cli.submit import read_argument
@@ -24,7 +25,8 @@ COLUMNS = [
 _version = click.option("--version", metavar="VERSION", help="Its version (default: the newest).")
 
 
-@click.group()
+@click.group(cls=Noun)
+@output_options
 def types() -> None:
     """Show and declare job types."""
 

@@ -12,6 +12,7 @@ import httpx
 
 from longshore.client.bars import bar
 from longshore.client.catalog import JobTypes
+from longshore.client.fleet import Queues, Workers
 from longshore.client.handle import JobHandle
 from longshore.client.order import Declared, OrderFields, order_document
 from longshore.client.people import Tokens, Users
@@ -52,6 +53,8 @@ class Client:
         self.types = JobTypes(self._transport)
         self.tokens = Tokens(self._transport)
         self.users = Users(self._transport)
+        self.queues = Queues(self._transport)
+        self.workers = Workers(self._transport)
 
     # ------------------------------------------------------------------------------------ submitting
 

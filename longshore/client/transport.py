@@ -64,6 +64,7 @@ class Transport:
             auth=basic,
             timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
             transport=http_transport,
+            verify=settings.url.startswith("https"),  # certificates are read only where there are some to check
             trust_env=urlsplit(settings.url).hostname not in _LOOPBACK,  # no proxy leads to this machine
         )
         self._is_anonymous = not (settings.token or basic)
