@@ -250,10 +250,13 @@ def _regular(source: Path) -> Iterator[BinaryIO]:
         descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise InvalidInput(f"The file {source.name} cannot be read: {error.strerror}.") from error
-    with open(descriptor, "rb") as reader:  # noqa: PTH123 - a descriptor has no path
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise InvalidInput(f"{source.name} is not a regular file.")
-        yield reader
+        with open(descriptor, "rb", closefd=False) as reader:
+            yield reader
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
