@@ -32,9 +32,9 @@ def valkey() -> Iterator[ValkeyServer]:
             server.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitServer]:
-    """A RabbitMQ node of the test's own."""
+    """One RabbitMQ node for the run; it takes many seconds to start. What an earlier test left in a queue is stale."""
     with server_directory("rabbit", unprivileged_user()) as directory:
         server = RabbitServer(directory)
         try:

@@ -1,0 +1,87 @@
+"""Upkeep: one leads, another takes over, the lost are rescued only after a full lease, the expired are removed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import uuid4
+
+from sqlalchemy import func, insert, select, update
+
+from broker_config import Settings, celery_settings
+from shared.execute import Completed
+from shared.lifecycle import State
+from shared.models import IdempotencyKey, Job, Leadership, StoredFile
+from shared.models.types import lease_now, now
+from shared.presence import WorkerCard, present
+from shared.report import Output, save_output
+from shared.timings import Timings
+from shared.upkeep import Upkeep
+from shared.upkeep.leader import lead
+from shared.upkeep.pruner import prune
+from shared.wire import Wire
+from tests.servers.valkey import ValkeyServer
+from tests.shared.kit import Kit
+from tests.waiting import wait_for
+
+
+def test_one_leads_until_its_lease_runs_out(kit: Kit) -> None:
+    first, second = uuid4(), uuid4()
+    assert lead(kit.store, first, 10)
+    assert not lead(kit.store, second, 10)
+    assert lead(kit.store, first, 10)
+    with kit.store.transaction() as tx:
+        tx.execute(update(Leadership).values(lease_until=lease_now() - 1))
+    assert lead(kit.store, second, 10)
+    assert not lead(kit.store, first, 10)
+
+
+def test_a_new_leader_waits_one_lease_before_its_first_rescue(kit: Kit, valkey: ValkeyServer) -> None:
+    settings = Settings.from_env({}, broker_url=valkey.url)
+    wire = Wire(valkey.url, celery_settings(settings)["broker_transport_options"])
+    present(kit.store, WorkerCard(uuid4(), "w", "n", 1, 1, ["default"], []))
+    lease = kit.running().lease
+    with kit.store.transaction() as tx:
+        tx.execute(update(Job).values(lease_until=lease_now() - 1))
+    upkeep = Upkeep(kit.store, wire, replace(Timings(), lease=1.0, tick=0.1), uuid4())
+    upkeep.step()
+    assert kit.job(lease.job_id).state == State.RUNNING
+    wait_for(lambda: upkeep.step() and kit.job(lease.job_id).state == State.QUEUED, 5, "the rescue after one lease")
+    job = kit.job(lease.job_id)
+    assert (job.burnt, job.error["name"]) == (1, "worker-lost")
+    assert wire.depth("default") == 1
+
+
+def test_what_has_expired_is_removed_with_its_files(kit: Kit) -> None:
+    removed: list[str] = []
+    lease = kit.running().lease
+    output = Output(uuid4(), "a.txt", "outputs/a", 1, bytes(32), "text/plain")
+    save_output(kit.store, lease.job_id, lease.attempt, output)
+    kit.finish(lease, Completed(None))
+    kept = kit.queued()
+    assert prune(kit.store, 7, removed.append) == 0
+    with kit.store.transaction() as tx:
+        tx.execute(update(Job).where(Job.id == lease.job_id).values(expires_at=now() - 1))
+    assert prune(kit.store, 7, removed.append) == 1
+    assert removed == ["outputs/a"]
+    assert kit.job(kept.id).state == State.QUEUED
+    with kit.store.reading() as connection:
+        assert connection.execute(select(func.count()).select_from(StoredFile)).scalar_one() == 0
+
+
+def test_a_jobs_own_expiry_counts_from_its_end(kit: Kit) -> None:
+    lease = kit.running(expires_after=60.0).lease
+    kit.finish(lease, Completed(None))
+    job = kit.job(lease.job_id)
+    assert round((job.expires_at - job.finished_at) / 1e6) == 60
+
+
+def test_old_keys_are_forgotten(kit: Kit) -> None:
+    with kit.store.transaction() as tx:
+        tx.execute(
+            insert(IdempotencyKey).values(
+                owner_id=kit.alice.user_id, key="k", body_sha256=bytes(32), created_at=now() - 8 * 86_400 * 10**6
+            )
+        )
+    prune(kit.store, 7)
+    with kit.store.reading() as connection:
+        assert connection.execute(select(func.count()).select_from(IdempotencyKey)).scalar_one() == 0
