@@ -42,7 +42,7 @@ def agent_of_this_worker() -> int:
     return _agent
 
 
-class BesideAgent(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types for it
+class BesideAgent(bootsteps.StartStopStep):
     """The step that joins Celery main and its agent."""
 
     requires = ("celery.worker.components:Hub", "celery.worker.components:Pool")

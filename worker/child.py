@@ -143,6 +143,7 @@ class Child:
     def occupied(self, claimed: Claimed) -> Iterator[None]:
         """The child has an execution. If this ends badly the slot stays, and the agent ends the execution."""
         self.slot.enter(claimed.lease.job_id, claimed.lease.attempt)
+        self.interrupts.install()  # for each execution: billiard takes SIGTERM for itself once the child is set up
         self.interrupts.occupied = True
         self.reporter.begin(claimed.lease)
         try:

@@ -72,8 +72,8 @@ class Ledger:
     def save_output(self, name: str, path: Path, media_type: str) -> None:
         """Makes a file an output of the job."""
         with self.shield():
-            stored = self.files.adopt(path, *self._name, name)
-            output = report.Output(stored.id, name, stored.path, stored.size, stored.sha256, media_type)
+            stored = self.files.adopt(path, *self._name, name, media_type)
+            output = report.Output(**vars(stored))
             self._insist(lambda: report.save_output(self.store, *self._name, output))
 
     def _insist(self, action: Callable[[], T]) -> T:

@@ -10,7 +10,8 @@ import time
 from broker_config import Settings
 
 TEXT = "%(asctime)s %(levelname)-7s %(processName)s[%(process)d] %(name)s: %(message)s"
-QUIET = ("kombu", "amqp", "celery.utils.functional")
+QUIET = ("kombu", "amqp", "celery.utils.functional", "celery.worker.strategy", "celery.app.trace")
+"""Loggers whose news of every message would drown the rest."""
 
 
 class JsonLines(logging.Formatter):

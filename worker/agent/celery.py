@@ -83,7 +83,7 @@ class CeleryMain:
 
 def command(name: str, slots: int, queues: Sequence[str], level: str) -> list[str]:
     """How the agent starts Celery main."""
-    words = ["worker", "--pool", "prefork", "--concurrency", str(slots), "--queues", ",".join(queues)]
+    words = ["--quiet", "worker", "--pool", "prefork", "--concurrency", str(slots), "--queues", ",".join(queues)]
     words += ["--hostname", name, "--loglevel", level, "--without-gossip", "--without-mingle"]
     return [sys.executable, "-P", "-m", "worker.celery_main", *words]
 
