@@ -94,25 +94,23 @@ def _set_connection(context: click.Context, parameter: click.Parameter, value: A
 
 def connection_options(command: Command) -> Command:
     """Give the program `--url`, `--token` and `--patience`."""
+    shared: dict[str, Any] = {"callback": _set_connection, "expose_value": False, "show_envvar": True}
     options = [
-        click.option(
-            "--url",
-            callback=_set_connection,
-            expose_value=False,
-            help="Base URL of the broker [LONGSHORE_URL].",
-        ),
+        click.option("--url", envvar="LONGSHORE_URL", help="Base URL of the broker.", **shared),
         click.option(
             "--token",
-            callback=_set_connection,
-            expose_value=False,
-            help="Credential [LONGSHORE_TOKEN]; the variable keeps it out of the list of processes.",
+            envvar="LONGSHORE_TOKEN",
+            help="Credential; the variable keeps it out of the list of processes.",
+            **shared,
         ),
         click.option(
             "--patience",
+            envvar="LONGSHORE_PATIENCE",
             type=click.FloatRange(0),
-            callback=_set_connection,
-            expose_value=False,
-            help="Seconds to try again while the broker cannot be reached [LONGSHORE_PATIENCE].",
+            default=PATIENCE,
+            show_default=True,
+            help="Seconds to try again while the broker cannot be reached.",
+            **shared,
         ),
     ]
     for option in reversed(options):

@@ -35,7 +35,8 @@ def updates(session: Session, cursor: str | None, from_start: bool, follow: bool
             if not (follow or answer["items"]):
                 break
     finally:
-        session.note(f"cursor: {position}")
+        if position:
+            session.note(f"cursor: {position}")
 
 
 def _print(session: Session, document: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ class JobTypes:
 
     def define(self, declaration: Mapping[str, Any]) -> JobType:
         """Declare a command type, or a new revision of it; this needs the scope admin."""
-        return JobType.read(self._transport.post("job-types", dict(declaration)))
+        return JobType.read(self._transport.post("job-types", dict(declaration), repeatable=False))
 
     def pause(self, name: str, version: str, *, reason: str | None = None) -> JobType:
         """Let its jobs wait: they are accepted but not claimed."""

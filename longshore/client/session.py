@@ -97,7 +97,9 @@ class Client:
             for index, batch in enumerate(_batches(documents)):
                 call = with_key(Call("POST", "jobs/batch", json={"jobs": batch}), f"{key}.{index}")
                 accepted = self._transport.send(call).json()["items"]
-                handles += [self._handle({**order, **item}) for order, item in zip(batch, accepted, strict=True)]
+                handles += [
+                    self._handle({"type": order["type"], **item}) for order, item in zip(batch, accepted, strict=True)
+                ]
                 shown.show(len(handles), len(documents))
         return handles
 
