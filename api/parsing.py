@@ -1,0 +1,139 @@
+"""Reading requests: every body and query is bounded, well-formed and wholly understood before a route sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
+
+import marshmallow as ma
+import orjson
+from flask import Request, request
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from api.fields import EXPECTED
+from shared.errors import FieldProblem, InvalidInput
+
+MAX_DEPTH = 32
+"""How deep JSON bodies may nest."""
+
+
+class Strict(ma.Schema):
+    """Parent of all schemas of input: what it does not name is refused."""
+
+    class Meta:
+        unknown = ma.RAISE
+
+
+def json_body(given: Request) -> Any:
+    """The JSON of a request, an empty object without a body.
+
+    415 for another media type, 400 for what is not JSON, 422 for what cannot be stored.
+    """
+    raw = given.get_data(cache=True)
+    if not raw:
+        return {}
+    if given.mimetype != "application/json" and not given.mimetype.endswith("+json"):
+        raise UnsupportedMediaType("The body must be JSON, sent with Content-Type: application/json.")
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"The body is not valid JSON: {error}.") from None
+    refuse_unstorable(value)
+    return value
+
+
+def refuse_unstorable(value: Any) -> None:
+    """Raises `InvalidInput` for JSON that nests too deep or holds NUL characters, which no database keeps."""
+    for path, depth, text in _leaves(value):
+        if depth > MAX_DEPTH:
+            raise InvalidInput(problems=[FieldProblem(path, "is nested too deep", f"at most {MAX_DEPTH} levels")])
+        if isinstance(text, str) and "\x00" in text:
+            raise InvalidInput(problems=[FieldProblem(path, "holds a NUL character", "text without NUL")])
+
+
+def _leaves(value: Any) -> Iterator[tuple[str, int, Any]]:
+    stack: list[tuple[str, int, Any]] = [("", 0, value)]
+    while stack:
+        path, depth, item = stack.pop()
+        if depth > MAX_DEPTH or not isinstance(item, dict | list):
+            yield path, depth, item
+        elif isinstance(item, dict):
+            for key, inner in item.items():
+                yield path, depth, key
+                stack.append((f"{path}.{key}"[-200:].lstrip("."), depth + 1, inner))
+        else:
+            stack.extend((f"{path}.{index}".lstrip("."), depth + 1, inner) for index, inner in enumerate(item))
+
+
+def query_values(given: Request, schema: ma.Schema) -> dict[str, Any]:
+    """The query as plain values: lists where the schema wants lists, otherwise one value for each name."""
+    values: dict[str, Any] = {}
+    for name, all_values in given.args.lists():
+        if isinstance(schema.fields.get(name), ma.fields.List):
+            values[name] = all_values
+        elif len(all_values) == 1:
+            values[name] = all_values[0]
+        else:
+            raise InvalidInput(problems=[FieldProblem(name, "is given more than once", "one value")])
+    return values
+
+
+def refuse_odd_addresses() -> None:
+    """No NUL character in the path or the query of any request."""
+    if "\x00" in request.path or b"%00" in request.query_string or b"\x00" in request.query_string:
+        raise BadRequest("NUL characters are not allowed in an address.")
+
+
+class StrictParser(FlaskParser):
+    """How flask-smorest reads what a route declares; its methods are webargs' own."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {}  # noqa: RUF012 - webargs' own form
+
+    def load_json(self, req: Request, schema: ma.Schema) -> Any:  # noqa: ARG002, D102
+        return json_body(req)
+
+    def load_querystring(self, req: Request, schema: ma.Schema) -> Any:  # noqa: D102
+        return query_values(req, schema)
+
+    def handle_error(  # noqa: D102
+        self,
+        error: ma.ValidationError,
+        req: Request,  # noqa: ARG002
+        schema: ma.Schema,
+        *,
+        error_status_code: int | None,  # noqa: ARG002
+        error_headers: Mapping[str, str] | None,  # noqa: ARG002
+    ) -> NoReturn:
+        raise invalid(error, schema) from None
+
+
+def invalid(error: ma.ValidationError, schema: ma.Schema) -> InvalidInput:
+    """The problems marshmallow found, each with the path of its field and what was expected there."""
+    by_location = error.messages if isinstance(error.messages, dict) else {"": error.messages}
+    return InvalidInput(problems=[found for each in by_location.values() for found in _problems(each, schema, ())])
+
+
+def _problems(messages: Any, schema: ma.Schema | None, path: tuple[str, ...]) -> Iterator[FieldProblem]:
+    if isinstance(messages, dict):
+        for key, inner in messages.items():
+            yield from _problems(inner, schema, (*path, str(key)))
+    else:
+        texts = messages if isinstance(messages, list) else [messages]
+        shown = [part for part in path if part != "_schema"]
+        yield from (FieldProblem(".".join(shown)[:300], str(text), _expected(schema, shown)) for text in texts)
+
+
+def _expected(schema: Any, path: list[str]) -> str:
+    found: Any = schema
+    for part in path:
+        found = _inside(found, part)
+    return str(found.metadata.get(EXPECTED, "")) if isinstance(found, ma.fields.Field) else ""
+
+
+def _inside(found: Any, part: str) -> Any:
+    if isinstance(found, ma.fields.Nested):
+        found = found.schema
+    if isinstance(found, ma.Schema):
+        return found.fields.get(part)
+    return found.inner if isinstance(found, ma.fields.List) else found
