@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 TEXT = "%(asctime)s %(levelname)-7s %(processName)s[%(process)d] %(name)s: %(message)s"
-QUIET = ("kombu", "amqp", "celery.utils.functional")
+QUIET = ("alembic", "kombu", "amqp", "celery.utils.functional")
 """Loggers of libraries whose notes of ordinary work nobody wants"""
 
 

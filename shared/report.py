@@ -26,7 +26,7 @@ _REPORTED = ("stage", "progress", "done", "total", "message")
 
 @dataclass(frozen=True)
 class Report:
-    """What an execution says; None leaves a thing as it was."""
+    """What an execution says; None leaves a thing as it was, but a count belongs to the stage it is said with."""
 
     stage: str | None = None
     progress: float | None = None
@@ -37,7 +37,8 @@ class Report:
 
     def values(self) -> dict[str, Any]:
         """The columns it sets."""
-        return {name: getattr(self, name) for name in _REPORTED if getattr(self, name) is not None}
+        said = {name: getattr(self, name) for name in _REPORTED if getattr(self, name) is not None}
+        return said if self.stage is None else {"done": None, "total": None, **said}
 
 
 @dataclass(frozen=True)
