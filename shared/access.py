@@ -1,19 +1,15 @@
-"""Resource: who is asking and what they may do. Users, their tokens, log-ins, and the audit trail.
+"""Resource: who may do what. Users, their tokens, log-ins (from `shared.authentication`), and the audit trail.
 
 Secrets are stored as hashes and shown once. A token never allows more than its user, nor more than whoever made it.
 """
 
 from __future__ import annotations
 
-import hmac
-import re
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Select, insert, or_, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Row
@@ -21,14 +17,22 @@ from sqlalchemy.sql.elements import ColumnElement
 from uuid_utils.compat import uuid7
 
 from shared.audit import audit
-from shared.credentials import TOKEN_PREFIX, digest, hash_password, new_token, password_fits
-from shared.errors import AlreadyExists, FieldProblem, InvalidInput, NotAuthenticated, NotFound, NotPermitted
+from shared.authentication import (
+    USER_NAME,
+    all_of,
+    authenticate_bearer,
+    authenticate_password,
+    forget_tokens,
+    scopes_of,
+)
+from shared.credentials import digest, hash_password, new_token
+from shared.errors import AlreadyExists, FieldProblem, InvalidInput, NotFound, NotPermitted
 from shared.json_values import is_fit_text, is_fit_whole
-from shared.models import AuditEntry, Execution, Job, Token, User
+from shared.models import AuditEntry, Token, User
 from shared.models.types import now
 from shared.principal import USER_SCOPES, Principal, Scope
 from shared.query import Page, keyset_page
-from shared.store import Store, Transaction, lease_is_valid
+from shared.store import Store, Transaction
 
 __all__ = [
     "ADMIN", "audit", "authenticate_bearer", "authenticate_password", "create_token", "create_user", "disable_user",
@@ -39,13 +43,7 @@ __all__ = [
 ADMIN = "admin"
 """Name of the user that the first start makes."""
 
-CACHE_SECONDS = 2.0
-"""For how long a token that was found valid is not looked up again; a revocation counts everywhere after that."""
-
-_CACHED_TOKENS = 10_000
-_USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,199}")
 _TOKEN_PREFIX_SHOWN = 12
-_LONGEST_TOKEN = 200
 _LONGEST_TOKEN_NAME = 200
 
 
@@ -53,108 +51,6 @@ def require(principal: Principal, scope: Scope) -> None:
     """Raises NotPermitted unless the credential carries `scope`; an execution's token carries none here."""
     if principal.execution is not None or not principal.may(scope):
         raise NotPermitted(f"This needs a credential with the scope {scope}.")
-
-
-# ------------------------------------------------------------------------------------------------- log-in
-
-
-class _TokenCache:
-    """Principals of tokens found valid a moment ago."""
-
-    def __init__(self) -> None:
-        self._found: dict[bytes, tuple[Principal, float]] = {}
-
-    def get(self, key: bytes) -> Principal | None:
-        found = self._found.get(key)
-        return found[0] if found and found[1] > time.monotonic() else None
-
-    def put(self, key: bytes, principal: Principal) -> None:
-        if len(self._found) >= _CACHED_TOKENS:
-            self._found.clear()
-        self._found[key] = principal, time.monotonic() + CACHE_SECONDS
-
-    def clear(self) -> None:
-        self._found.clear()
-
-
-_caches: WeakKeyDictionary[Store, _TokenCache] = WeakKeyDictionary()
-
-
-def _cache_of(store: Store) -> _TokenCache:
-    return _caches.setdefault(store, _TokenCache())
-
-
-def authenticate_bearer(store: Store, secret: str) -> Principal:
-    """The principal of a user's token or of a running execution's; raises NotAuthenticated."""
-    key, cache = digest(secret), _cache_of(store)
-    principal = cache.get(key)
-    if principal is None:
-        with store.reading() as connection:
-            if secret.startswith(TOKEN_PREFIX):
-                principal = _token_principal(connection, key)
-                cache.put(key, principal)
-            else:
-                principal = _execution_principal(connection, key)
-    return principal
-
-
-def authenticate_password(store: Store, name: str, password: str) -> Principal:
-    """The principal of a user by name and password, or by name and token; raises NotAuthenticated."""
-    if password.startswith(TOKEN_PREFIX):
-        principal = authenticate_bearer(store, password)
-        if principal.name != name:
-            raise NotAuthenticated("The token is not that user's.")
-        return principal
-    with store.reading() as connection:
-        query = select(User.id, User.name, User.scopes, User.password_hash)
-        known = User.name == name if _USER_NAME.fullmatch(name) else User.id.is_(None)
-        user = connection.execute(query.where(known, User.disabled_at.is_(None))).one_or_none()
-    if not password_fits(user.password_hash if user else None, password) or user is None:
-        raise NotAuthenticated("The name or the password is wrong.")
-    return Principal(user.id, user.name, _scopes(user.scopes))
-
-
-def _token_principal(connection: Connection, key: bytes) -> Principal:
-    row = connection.execute(
-        select(Token.sha256, Token.scopes, User.id, User.name, User.scopes.label("most"))
-        .join(User, User.id == Token.user_id)
-        .where(
-            Token.sha256 == key,
-            Token.revoked_at.is_(None),
-            or_(Token.expires_at.is_(None), Token.expires_at > now()),
-            User.disabled_at.is_(None),
-        )
-    ).one_or_none()
-    if row is None or not hmac.compare_digest(bytes(row.sha256), key):
-        raise NotAuthenticated("The token is unknown, revoked or expired.")
-    return Principal(row.id, row.name, _scopes(row.scopes) & _all_of(_scopes(row.most)))
-
-
-def _execution_principal(connection: Connection, key: bytes) -> Principal:
-    row = connection.execute(
-        select(Execution.token_sha256, Execution.job_id, Execution.attempt, Job.owner_id)
-        .join(Job, Job.id == Execution.job_id)
-        .where(
-            Execution.token_sha256 == key,
-            Execution.ended_at.is_(None),
-            Job.attempt == Execution.attempt,
-            Job.holder.is_not(None),
-            lease_is_valid(),
-        )
-    ).one_or_none()
-    if row is None or not hmac.compare_digest(bytes(row.token_sha256), key):
-        raise NotAuthenticated("The token is unknown, or its execution has ended.")
-    name = f"attempt {row.attempt}"
-    return Principal(row.owner_id, name, frozenset({Scope.READ}), execution=(row.job_id, row.attempt))
-
-
-def _scopes(words: Iterable[str]) -> frozenset[Scope]:
-    return frozenset(Scope(word) for word in words if word in set(Scope))
-
-
-def _all_of(scopes: frozenset[Scope]) -> frozenset[Scope]:
-    """Scopes with all that they imply: admin implies every one."""
-    return frozenset(Scope) if Scope.ADMIN in scopes else scopes
 
 
 # -------------------------------------------------------------------------------------------------- admin
@@ -165,8 +61,7 @@ def ensure_admin(store: Store) -> str | None:
     user_id: UUID = uuid7()
     row = {"id": user_id, "name": ADMIN, "scopes": [Scope.ADMIN.value]}
     with store.transaction() as tx:
-        dialect_insert: Any = sqlite_insert if store.is_sqlite else postgresql_insert
-        if tx.execute(dialect_insert(User).values(row).on_conflict_do_nothing()).rowcount == 0:
+        if not _add_user(tx, row):
             return None
         audit(tx, "longshore", "user.create", f"user/{ADMIN}")
         return _add_token(tx, user_id, "first start", frozenset({Scope.ADMIN}), None, "longshore")[1]
@@ -177,6 +72,13 @@ def new_admin_token(store: Store, name: str = "made on this machine") -> str:
     with store.transaction() as tx:
         admin = _user(tx.connection, ADMIN)
         return _add_token(tx, admin.id, name, frozenset({Scope.ADMIN}), None, "longshore")[1]
+
+
+def _add_user(tx: Transaction, row: Mapping[str, Any]) -> bool:
+    """Whether the name was free."""
+    dialect_insert: Any = sqlite_insert if tx.connection.dialect.name == "sqlite" else postgresql_insert
+    statement = dialect_insert(User).values(row).on_conflict_do_nothing()
+    return tx.execute(statement.returning(User.id)).first() is not None
 
 
 # -------------------------------------------------------------------------------------------------- users
@@ -192,15 +94,14 @@ def create_user(
 ) -> Row[Any]:
     """Make a user; without `scopes` with those of an ordinary one. Raises AlreadyExists if the name is taken."""
     require(principal, Scope.ADMIN)
-    if not _USER_NAME.fullmatch(name):
+    if not USER_NAME.fullmatch(name):
         expected = "1 to 200 letters, digits or . _ @ + -, beginning with a letter or digit"
         raise InvalidInput(problems=[FieldProblem("name", "is not valid", expected)])
     granted = USER_SCOPES if scopes is None else _checked_scopes(scopes)
     hashed = hash_password(password) if password is not None else None
     row = {"id": uuid7(), "name": name, "scopes": sorted(granted), "password_hash": hashed}
     with store.transaction() as tx:
-        dialect_insert: Any = sqlite_insert if store.is_sqlite else postgresql_insert
-        if tx.execute(dialect_insert(User).values(row).on_conflict_do_nothing()).rowcount == 0:
+        if not _add_user(tx, row):
             raise AlreadyExists(f"There is a user {name} already.")
         audit(tx, principal.name, "user.create", f"user/{name}", None, {"scopes": sorted(granted)})
         return _user(tx.connection, name)
@@ -235,7 +136,7 @@ def _set_disabled(store: Store, principal: Principal, name: str, at: Any, reason
         tx.execute(update(User).where(User.id == user.id).values(disabled_at=at))
         audit(tx, principal.name, "user.enable" if at is None else "user.disable", f"user/{name}", reason)
         found = _user(tx.connection, name)
-    _cache_of(store).clear()
+    forget_tokens(store)
     return found
 
 
@@ -273,7 +174,7 @@ def _visible_user(connection: Connection, principal: Principal, name: str) -> Ro
 def _checked_scopes(words: Sequence[str]) -> frozenset[Scope]:
     if unknown := sorted(set(words) - set(Scope)):
         raise InvalidInput(problems=[FieldProblem("scopes", f"has no {unknown[0]!r}", "of: " + ", ".join(Scope))])
-    return _scopes(words)
+    return scopes_of(words)
 
 
 # ------------------------------------------------------------------------------------------------- tokens
@@ -299,14 +200,14 @@ def create_token(
         raise InvalidInput(problems=[FieldProblem("name", "is not valid", f"at most {_LONGEST_TOKEN_NAME} characters")])
     with store.transaction() as tx:
         owner = _visible_user(tx.connection, principal, user or principal.name)
-        granted = _granted(principal, _scopes(owner.scopes), scopes)
+        granted = _granted(principal, scopes_of(owner.scopes), scopes)
         _check_expiry(tx.connection, expires_at)
         token_id, secret = _add_token(tx, owner.id, name, granted, expires_at, principal.name)
         return tx.execute(_tokens().where(Token.id == token_id)).one(), secret
 
 
 def _granted(principal: Principal, most: frozenset[Scope], wanted: Sequence[str] | None) -> frozenset[Scope]:
-    allowed = _all_of(most) & _all_of(principal.scopes)
+    allowed = all_of(most) & all_of(principal.scopes)
     if wanted is None:
         return USER_SCOPES & allowed
     scopes = _checked_scopes(wanted)
@@ -345,7 +246,7 @@ def revoke_token(store: Store, principal: Principal, token_id: UUID, reason: str
             tx.execute(update(Token).where(Token.id == token_id).values(revoked_at=now()))
             audit(tx, principal.name, "token.revoke", f"token/{token_id}", reason)
         found = tx.execute(_tokens().where(Token.id == token_id)).one()
-    _cache_of(store).clear()
+    forget_tokens(store)
     return found
 
 
