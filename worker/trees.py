@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 SETTLE_LIMIT = 0.05
-"""seconds without a new process after which a tree counts as frozen though a member cannot be stopped now"""
+"""seconds without a new process after which those that wait for the kernel are no longer waited for"""
 FREEZE_LIMIT = 1.0
 """seconds after which freezing is given up: what was found is killed, and then looked for again"""
 KILL_LIMIT = 5.0
@@ -51,8 +51,8 @@ class Process:
 
     @property
     def dead(self) -> bool:
-        """Whether it only waits to be reaped; a leader whose other threads live on shows the same state."""
-        return self.state in "ZX" and self.threads <= 1
+        """Whether it only waits to be reaped."""
+        return self.state in "ZX"
 
     @property
     def halted(self) -> bool:
@@ -68,8 +68,24 @@ class Process:
 
 def read_process(pid: int) -> Process | None:
     """The process as it is now, a zombie included; None where there is none."""
-    stat = _read(f"/proc/{pid}/stat")
+    process = _read_stat(pid, f"/proc/{pid}/stat")
+    if process and process.dead and process.threads > 1:
+        process.state = _state_of_threads(pid)
+    return process
+
+
+def _read_stat(pid: int, path: str) -> Process | None:
+    stat = _read(path)
     return Process(pid, stat.decode("utf-8", "replace")) if stat else None
+
+
+def _state_of_threads(pid: int) -> str:
+    """The state of a process whose leader has ended before its other threads; of itself it looks dead."""
+    try:
+        tasks = [_read_stat(pid, f"/proc/{pid}/task/{task}/stat") for task in _numbers_in(f"/proc/{pid}/task")]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+    return next((task.state for task in tasks if task and not task.dead), "Z")
 
 
 def _read(path: str) -> bytes | None:
@@ -273,7 +289,8 @@ class _Tree:
             fresh = self._halt(sight.found) or sight.torn
             now = time.monotonic()
             changed = now if fresh else changed
-            settled = all(process.halted for process in sight.found) or now - changed > SETTLE_LIMIT
+            patient = now - changed <= SETTLE_LIMIT
+            settled = all(process.halted or (process.state == "D" and not patient) for process in sight.found)
             calm = calm + 1 if settled and not fresh else 0
             if calm > 1 or now - begun > FREEZE_LIMIT:
                 return sight.found

@@ -8,7 +8,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,15 +60,22 @@ HOSTILE: Mapping[str, tuple[str, int]] = {
 
 def living_in(directory: Path) -> list[int]:
     """The processes, zombies not counted, whose working directory is this one or below it."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            place = str((entry / "cwd").readlink()) if entry.name.isdecimal() else ""
-        except OSError:
-            continue
-        if place == str(directory) or place.startswith(f"{directory}/"):
-            found.append(int(entry.name))
-    return [pid for pid in found if trees.alive(pid)]
+    pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]  # noqa: PTH208 - often, so fast
+    inside = f"{directory}/"
+    return [pid for pid in pids if f"{_place(pid)}/".startswith(inside) and trees.alive(pid)]
+
+
+def _place(pid: int) -> str:
+    """The working directory of a process; a leader that has ended before its other threads has none itself."""
+    with suppress(OSError):
+        return os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115 - often, so fast
+    threads: list[Path] = []
+    with suppress(OSError):
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+    for thread in threads:
+        with suppress(OSError):
+            return str((thread / "cwd").readlink())
+    return ""
 
 
 def stopped_in(directory: Path) -> bool:

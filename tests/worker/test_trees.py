@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.waiting import wait_for
-from tests.worker.households import FORK_LOOP, HOSTILE, PYTHON, forked, household, living_in, stopped_in
+from tests.worker.households import FORK_LOOP, HOSTILE, LEADER_GONE, PYTHON, forked, household, living_in, stopped_in
 from worker import trees
 
 
@@ -121,6 +121,17 @@ def test_a_zombie_is_not_alive() -> None:
     process.wait()
     assert trees.read_process(process.pid) is None
     assert not trees.alive(0)
+
+
+def test_a_process_whose_leader_has_ended_is_alive_and_can_be_stopped(tmp_path: Path) -> None:
+    with household(tmp_path, f"exec {PYTHON} '{LEADER_GONE}'") as root:
+        leader = wait_for(lambda: trees.children(root), 5, "the process")[0].pid
+        stat = Path(f"/proc/{leader}/stat")
+        wait_for(lambda: " Z " in stat.read_text(), 5, "its leader to end")
+        assert trees.alive(leader)
+        assert trees.stop_tree(root)
+        assert trees.kill_tree(root, include_root=False) == []
+        assert not trees.alive(leader)
 
 
 def test_odd_process_names_are_read(tmp_path: Path) -> None:
