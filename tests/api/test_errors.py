@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from flask import Flask, Response
 
 from api.auth import PUBLIC, declare
@@ -28,9 +27,9 @@ def test_a_method_not_allowed_names_those_that_are(alice: Somebody) -> None:
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "POST"}
 
 
-@pytest.mark.parametrize("body", [b"{", b'{"a":1', b"\xff", b'{"type": NaN}', b"[" * 100_000, b'{"type": "\\ud800"}'])
-def test_a_body_that_is_not_json(alice: Somebody, body: bytes) -> None:
-    _check(alice.post("/jobs", data=body, content_type="application/json"), 400, "bad-request")
+def test_a_body_that_is_not_json(alice: Somebody) -> None:
+    for body in (b"{", b'{"a":1', b"\xff", b'{"type": NaN}', b"[" * 100_000, b'{"type": "\\ud800"}'):
+        _check(alice.post("/jobs", data=body, content_type="application/json"), 400, "bad-request")
 
 
 def test_a_body_of_another_media_type(alice: Somebody) -> None:
@@ -48,9 +47,9 @@ def test_a_body_that_is_too_large(alice: Somebody) -> None:
     _check(alice.post("/jobs", data=body, content_type="application/json"), 413, "too-large")
 
 
-@pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b"3"])
-def test_a_body_that_is_no_object(alice: Somebody, body: bytes) -> None:
-    _check(alice.post("/jobs", data=body, content_type="application/json"), 422, "invalid-input")
+def test_a_body_that_is_no_object(alice: Somebody) -> None:
+    for body in (b"[]", b"null", b'"x"', b"3"):
+        _check(alice.post("/jobs", data=body, content_type="application/json"), 422, "invalid-input")
 
 
 def test_no_credential_is_challenged(app: Flask) -> None:

@@ -4,8 +4,6 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-import pytest
-
 from tests.api.people import Somebody
 
 
@@ -69,19 +67,19 @@ def test_each_filter_filters(alice: Somebody) -> None:
         assert _ids(alice.get(f"/jobs?order=created&{query}")) == expected, query
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
+WRONG = [
         "limit=0", "limit=1001", "limit=ten", "limit=213896146235141788466180784128", "limit=1&limit=2",
         "cursor=nonsense", "cursor=%ff%fe", "state=asleep", "order=random", "created_after=yesterday",
         "created_after=2020-13-01", "query=%7B", "query=%7B%22%24where%22%3A1%7D", "unknown=1", "total=maybe",
         "q=" + "x" * 201, "query=" + quote('{"$or":' * 9 + "[]" + "}" * 9),
-    ],
-)  # fmt: skip
-def test_a_wrong_query_is_refused(alice: Somebody, query: str) -> None:
-    answer = alice.get(f"/jobs?{query}")
-    assert (answer.status_code, answer.mimetype) == (422, "application/problem+json"), answer.text
-    assert answer.json["errors"]
+]  # fmt: skip
+
+
+def test_a_wrong_query_is_refused(alice: Somebody) -> None:
+    for query in WRONG:
+        answer = alice.get(f"/jobs?{query}")
+        assert (answer.status_code, answer.mimetype) == (422, "application/problem+json"), (query, answer.text)
+        assert answer.json["errors"], query
 
 
 def test_a_nul_character_in_an_address_is_refused(alice: Somebody) -> None:
