@@ -49,7 +49,7 @@ class Upkeep:
         self._who = who
         self._key_days = key_days
         self._remove_file = remove_file
-        self._watching_since: float | None = None
+        self._in_contact_since: float | None = None
         self._pruned_at = 0.0
 
     def run(self, stop: threading.Event) -> None:
@@ -65,17 +65,21 @@ class Upkeep:
             log.warning("upkeep goes on at the next tick: %s", error)
         except Exception:
             log.exception("upkeep goes on after an unexpected error")
-        self._watching_since = None
+        self._in_contact_since = None
         return self._timings.tick
 
     def step(self) -> float:
-        """Does one round if this process leads; returns the seconds after which another is worth while."""
-        if not lead(self._store, self._who, self._timings.tick * 2):
-            self._watching_since = None
-            return self._timings.tick
+        """Does one round if this process leads; returns the seconds after which another is worth while.
+
+        Leases may have run out because the database was away from everybody. So a process rescues jobs only after it
+        has been in contact with the database, leading or not, for as long as a lease lasts.
+        """
+        leads = lead(self._store, self._who, self._timings.tick * 2)
         now = time.monotonic()
-        self._watching_since = self._watching_since or now
-        if now - self._watching_since >= self._timings.lease:
+        self._in_contact_since = self._in_contact_since or now
+        if not leads:
+            return self._timings.tick
+        if now - self._in_contact_since >= self._timings.lease:
             reap(self._store)
         if now - self._pruned_at >= PRUNE_SECONDS:
             prune(self._store, self._key_days, self._remove_file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from uuid import uuid4
 
@@ -35,7 +36,7 @@ def test_one_leads_until_its_lease_runs_out(kit: Kit) -> None:
     assert not lead(kit.store, first, 10)
 
 
-def test_a_new_leader_waits_one_lease_before_its_first_rescue(kit: Kit, valkey: ValkeyServer) -> None:
+def test_one_that_has_just_come_waits_one_lease_before_its_first_rescue(kit: Kit, valkey: ValkeyServer) -> None:
     settings = Settings.from_env({}, broker_url=valkey.url)
     wire = Wire(valkey.url, celery_settings(settings)["broker_transport_options"])
     present(kit.store, WorkerCard(uuid4(), "w", "n", 1, 1, ["default"], []))
@@ -49,6 +50,26 @@ def test_a_new_leader_waits_one_lease_before_its_first_rescue(kit: Kit, valkey: 
     job = kit.job(lease.job_id)
     assert (job.burnt, job.error["name"]) == (1, "worker-lost")
     assert wire.depth("default") == 1
+
+
+def test_a_follower_that_was_in_contact_rescues_as_soon_as_it_leads(kit: Kit, valkey: ValkeyServer) -> None:
+    """It used to wait a whole lease more, so that a job whose worker led too was rescued late."""
+    settings = Settings.from_env({}, broker_url=valkey.url)
+    wire = Wire(valkey.url, celery_settings(settings)["broker_transport_options"])
+    lease = kit.running().lease
+    with kit.store.transaction() as tx:
+        tx.execute(update(Job).values(lease_until=lease_now() - 1))
+    leader = uuid4()
+    follower = Upkeep(kit.store, wire, replace(Timings(), lease=1.0, tick=60.0), uuid4())
+    renewed_until = time.monotonic() + 1.2
+    while time.monotonic() < renewed_until:
+        assert lead(kit.store, leader, 10)
+        follower.step()
+    assert kit.job(lease.job_id).state == State.RUNNING
+    with kit.store.transaction() as tx:
+        tx.execute(update(Leadership).values(lease_until=lease_now() - 1))
+    follower.step()
+    assert kit.job(lease.job_id).state == State.QUEUED
 
 
 def test_what_has_expired_is_removed_with_its_files(kit: Kit) -> None:
