@@ -12,9 +12,12 @@ from shared.wire import TASK
 from worker import child, logs
 from worker.bootstep import BesideAgent, agent_of_this_worker
 
+CHILD_WITHIN = 60.0
+"""seconds that a pool child may take to set itself up, on a machine that is busy with jobs"""
+
 settings = Settings.from_env()
 app = Celery("longshore", set_as_current=True)
-app.conf.update(celery_settings(settings))
+app.conf.update(celery_settings(settings), worker_proc_alive_timeout=CHILD_WITHIN)
 app.steps["worker"].add(BesideAgent)
 
 

@@ -15,13 +15,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from shared.files import FileStore
-
 from broker_config import Settings, broker_connection, timings
 from longshore.declare import REGISTRY, JobType
 from shared import catalog, report
 from shared.enqueue import Courier
 from shared.execute import Claimed, Lease, Offer
+from shared.files import FileStore
 from shared.report import LogPiece
 from shared.store import Effects
 from shared.wire import Wire

@@ -101,12 +101,13 @@ def end_of(outcome: CommandOutcome) -> End:
         return Parked()
     if outcome.flag in {Flag.DRAIN, Flag.STALE} and not outcome.timed_out:
         return Interrupted()
-    return Failed(_error(outcome.error), outcome.error.retry, outcome.exit_code, outcome.signal)
+    error = _error(outcome.error, "timed-out" if outcome.timed_out else outcome.error.name)
+    return Failed(error, outcome.error.retry, outcome.exit_code, outcome.signal)
 
 
-def _error(error: CommandError) -> dict[str, Any]:
+def _error(error: CommandError, name: str) -> dict[str, Any]:
     return {
-        "name": error.name,
+        "name": name,
         "title": error.title,
         "category": error.category,
         "message": error.message,

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from shared.files import FileStore
-
 from longshore.errors import JobInterrupted
 from longshore.progress import Report
 from shared import execute, report
 from shared.errors import StaleExecution
 from shared.execute import Lease
+from shared.files import FileStore
 from shared.store import Store
 from worker.insist import insist
 from worker.reporter import Reporter

@@ -10,12 +10,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from shared.files import FileStore
 from uuid_utils.compat import uuid7
 
 from broker_config import Settings, broker_connection, timings
 from shared.enqueue import Courier
 from shared.errors import LongshoreError
+from shared.files import FileStore
 from shared.presence import WorkerCard
 from shared.store import Store
 from shared.upkeep import Upkeep
@@ -29,6 +29,7 @@ from worker.agent.ends import Ends
 from worker.agent.heartbeat import Heartbeat
 from worker.agent.ladder import Ladder
 from worker.agent.roster import Roster
+from worker.agent.strays import Strays
 from worker.slots import Slots
 
 log = logging.getLogger("worker.agent")
@@ -105,7 +106,8 @@ class Worker:
         roster = Roster(memory)
         self._ends = Ends(self._store, roster, name, settings.work_dir, settings.run_dir, agent, wake.set)
         ladder = Ladder(memory, times, self._ends.suspended)
-        self._heartbeat = Heartbeat(self._store, memory, roster, times, self._card, wake.set)
+        strays = Strays(self._store, roster, self._id, name)
+        self._heartbeat = Heartbeat(self._store, memory, roster, times, self._card, strays, wake.set)
         drain = Drain(settings.drain, memory, roster, ladder, main_process)
         self._agent = Agent(memory, roster, main_process, ladder, self._heartbeat, self._ends, drain, wake)
 

@@ -107,6 +107,8 @@ class Agent:
             if charge.ended:
                 continue
             if not charge.seen.alive:
+                if fenced and charge.killed_for is None:
+                    charge.killed_for = Cause.FENCE  # by Celery main, which watches the fence as well
                 self._kill_orphans()
                 self.ends.end(charge)
             elif fenced and charge.killed_for is None and charge.has_job_code:

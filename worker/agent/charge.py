@@ -79,7 +79,8 @@ def end_of(charge: Charge, exit_code: int | None) -> End | None:
 
 def _timed_out() -> Failed:
     message = "The job ran longer than its time limit and was stopped."
-    return Failed(_error("timed-out", "Time limit passed", message), retry=False, signal=9)
+    error = {**_error("timed-out", "The time limit has passed.", message), "category": "ALGORITHM"}
+    return Failed(error, retry=False, signal=9)
 
 
 def _lost(exit_code: int | None) -> Lost:

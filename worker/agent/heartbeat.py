@@ -22,6 +22,7 @@ from shared.timings import Timings
 from worker.agent.charge import Charge
 from worker.agent.orders import Abilities, Order, Wish, abilities, order_for
 from worker.agent.roster import Roster, by_lease
+from worker.agent.strays import Strays
 from worker.clocks import NANOSECONDS, boottime_ns
 from worker.slots import Slots
 
@@ -42,6 +43,7 @@ class Heartbeat:
     roster: Roster
     timings: Timings
     card: Callable[[], WorkerCard]
+    strays: Strays
     acted_on: Callable[[], None]
     """called when something new is wanted, so that the main loop acts at once"""
     _due: threading.Event = field(default_factory=threading.Event)
@@ -49,6 +51,7 @@ class Heartbeat:
     _hints_lock: threading.Lock = field(default_factory=threading.Lock)
     _sent: float = float("-inf")
     _presented: float = float("-inf")
+    _looked: float = float("-inf")
 
     def hint(self, job_ids: Iterable[UUID]) -> None:
         """Somebody says that these jobs have new flags."""
@@ -91,7 +94,7 @@ class Heartbeat:
 
     def _pause(self) -> float:
         now = time.monotonic()
-        waits = [self._presented + self._presence - now]
+        waits = [self._presented + self._presence - now, self._looked + self.timings.heartbeat * 2 - now]
         if self.roster.living():
             waits.append(self._sent + self.timings.heartbeat - now)
         if self._hints:
@@ -111,6 +114,9 @@ class Heartbeat:
             self._hear(hinted, execute.look(self.store, self.card().id, [charge.lease for charge in hinted]))
         if now >= self._presented + self._presence:
             self._present(idle=not living)
+        if now >= self._looked + self.timings.heartbeat * 2:
+            self._looked = now
+            self.strays.look()
 
     def _renew(self, living: Sequence[Charge]) -> None:
         sent, sent_at = boottime_ns(), time.monotonic()

@@ -59,7 +59,7 @@ class Ladder:
             case Wish.STAY:
                 self._stay(charge, charge.can or Abilities(), now)
             case Wish.PARK:
-                self._set(charge, Flag.PAUSE_PARK)
+                self._park(charge, charge.can or Abilities())
             case Wish.STALE:
                 self._set(charge, Flag.STALE)
                 self.kill(charge, Cause.STALE)
@@ -105,7 +105,15 @@ class Ladder:
         if charge.has_job_code:
             trees.terminate_tree(charge.seen.pid, include_root=include_child, started=charge.seen.started)
 
-    # ------------------------------------------------------------------------------------------ suspend
+    # ------------------------------------------------------------------------------------ park, suspend
+
+    def _park(self, charge: Charge, can: Abilities) -> None:
+        """Python code parks itself at its next checkpoint; a command that can be parked is simply ended."""
+        if charge.seen.flag is Flag.PAUSE_PARK:
+            return
+        self._set(charge, Flag.PAUSE_PARK)
+        if not can.runs_in_child:
+            self._terminate(charge, include_child=False)
 
     def _suspend(self, charge: Charge, can: Abilities, now: int) -> None:
         if charge.standstill is not Standstill.NONE or charge.seen.phase is not Phase.BODY:
@@ -114,8 +122,9 @@ class Ladder:
         stopped = trees.stop_tree(seen.pid, include_root=can.runs_in_child, started=seen.started)
         fresh = self._slots.snapshot(seen.index)
         fit = fresh.mark == seen.mark and fresh.phase is Phase.BODY
-        if not stopped or not fit or (can.runs_in_child and fresh.in_database):
-            # Not now: it holds a transaction, or has just ended. Another look follows in a moment.
+        ready = not fresh.in_database if can.runs_in_child else bool(trees.descendants(seen.pid))
+        if not stopped or not fit or not ready:
+            # Not now: it holds a transaction, has not started its command, or has ended. Another look follows.
             trees.continue_tree(seen.pid, started=seen.started)
             return
         self._slots.set_flag(seen.index, *_name(charge), Flag.PAUSE_SUSPEND, charge.order.at)
