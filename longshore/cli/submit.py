@@ -88,14 +88,14 @@ def _see_to_end(session: Session, handle: JobHandle, timeout: float | None, *, w
     try:
         if watch:
             follow(session, handle, interval=None, timeout=timeout)
-            return
-        handle.wait(timeout)
+        else:
+            handle.wait(timeout)
     except KeyboardInterrupt:
         leave_running(session, handle)
-    if session.as_json:
-        print_json(session, dict(handle.job.raw))
-    else:
+    if not session.as_json:
         _print_end(handle)
+    elif not watch:  # watching has printed the end already
+        print_json(session, dict(handle.job.raw))
 
 
 def _print_end(handle: JobHandle) -> None:

@@ -12,7 +12,7 @@ from longshore.client.problems import JobFailed, JobWasCancelled, NotFound, Wait
 from longshore.client.retrying import Deadline
 from longshore.client.storage import Files, target_below
 from longshore.client.transport import Call, Transport
-from longshore.client.waiting import History, Snapshots, wait_until
+from longshore.client.waiting import PAGE, History, Snapshots, wait_until
 from longshore.models import FINAL_STATES, Execution, Job, StatusRecord, StoredFile, Why
 
 PauseMode = Literal["park", "suspend"]
@@ -47,9 +47,12 @@ class JobHandle:
 
     def records(self, after: int = 0) -> Iterator[StatusRecord]:
         """Go through the history as it stands, from the record after number `after`."""
-        while page := self._transport.get(self._path("status-records"), {"after": after, "limit": 1000})["items"]:
+        full = True
+        while full:
+            page = self._transport.get(self._path("status-records"), {"after": after, "limit": PAGE})["items"]
             yield from map(StatusRecord.read, page)
-            after = page[-1]["seq"]
+            full = len(page) == PAGE
+            after = page[-1]["seq"] if page else after
 
     def executions(self) -> list[Execution]:
         """Give each run of the job on a worker."""
