@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import mimetypes
+import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -82,6 +83,7 @@ def run(desk: Desk) -> End:
         timeout=claimed.timeout,
         grace=grace,
         run_as=desk.settings.run_as,
+        search_path=os.pathsep.join(os.get_exec_path()),  # who starts the worker says where its programs are
     )
     home = CommandHome(desk)
     with logging_to(lambda line: home.write_log("log", line), logging.WARNING):
