@@ -32,8 +32,9 @@ DATA = CHECKOUT / "examples" / "data"
 GENOME, SMALL_GENOME = DATA / "NC_008253.fna.gz", DATA / "lambda_virus.fa.gz"
 JOBS, JOB_TYPE = "examples.subtraction", "create_subtraction"
 STAGE = "bowtie_build"
-PAUSE_AFTER = 1.5
-"""seconds in the stage after which it is paused: well inside it on any machine"""
+PAUSE_AFTER, PAUSE_AT = 1.5, 0.25
+"""seconds in the stage, or share of it, after which it is paused: well inside it, however fast the machine"""
+BLOCKS = 40
 START_WITHIN, EACH_WAIT = 90.0, 150.0
 
 
@@ -58,7 +59,7 @@ def run(data_dir: Path | None, output_dir: Path) -> int:
 
 def _play(settings: Settings, pid: int, client: Client, output_dir: Path) -> JobHandle:
     _step(2, f"Submitting the genome of E. coli over HTTP ({GENOME.stat().st_size / 1e6:.1f} MB)")
-    job = client.submit(JOB_TYPE, inputs={"genome": GENOME}, title="E. coli", progress=False)
+    job = client.submit(JOB_TYPE, {"blocks": BLOCKS}, inputs={"genome": GENOME}, title="E. coli", progress=False)
     _step(3, f"Job {job.number} runs")
     lines = StageLines()
     _follow(job, lines, _Ripe())
@@ -85,9 +86,11 @@ class _Ripe:
         self._since: float | None = None
 
     def __call__(self, job: Job) -> bool:
-        if job.stage == STAGE and self._since is None:
-            self._since = time.monotonic()
-        return job.is_final or (self._since is not None and time.monotonic() - self._since > PAUSE_AFTER)
+        if job.stage != STAGE:
+            return job.is_final
+        self._since = self._since or time.monotonic()
+        share = (job.done or 0.0) / (job.total or 1.0)
+        return job.is_final or share >= PAUSE_AT or time.monotonic() - self._since > PAUSE_AFTER
 
 
 def _follow(job: JobHandle, lines: StageLines, enough: Callable[[Job], bool]) -> None:

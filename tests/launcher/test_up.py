@@ -30,6 +30,15 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     made.end()
 
 
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """One installation for all tests after which it runs as before."""
+    made = Installation(tmp_path_factory.mktemp("steady") / "data")
+    made.start()
+    yield made
+    made.end()
+
+
 @pytest.fixture
 def running(installation: Installation) -> Installation:
     installation.start()
@@ -55,12 +64,12 @@ def test_a_restart_keeps_the_data(running: Installation) -> None:
     assert running.get("/api/v1/me").status_code == 200
 
 
-def test_a_second_start_is_refused_with_the_reason(running: Installation) -> None:
-    refused = running.command("up")
+def test_a_second_start_is_refused_with_the_reason(steady: Installation) -> None:
+    refused = steady.command("up")
     assert refused.returncode == 1
-    assert f"process {running.process.pid}" in refused.stderr
-    assert running.url in refused.stderr
-    assert running.get("/api/v1/me").status_code == 200
+    assert f"process {steady.process.pid}" in refused.stderr
+    assert steady.url in refused.stderr
+    assert steady.get("/api/v1/me").status_code == 200
 
 
 def test_detached_it_serves_when_the_command_returns_and_down_ends_it(installation: Installation) -> None:
@@ -100,26 +109,23 @@ def test_a_new_start_ends_what_a_killed_one_left(running: Installation) -> None:
 
 @pytest.mark.faults
 @pytest.mark.parametrize("words", ["valkey", "launcher.web", "worker.agent"])
-def test_a_component_that_dies_is_started_again(running: Installation, words: str) -> None:
-    dead = running.component(words)
+def test_a_component_that_dies_is_started_again(steady: Installation, words: str) -> None:
+    dead = steady.component(words)
     dead.send(signal.SIGKILL)
 
     def is_back() -> bool:
         try:
-            return running.component(words) != dead and running.get("/readyz").status_code == 200
+            return steady.component(words) != dead and steady.get("/readyz").status_code == 200
         except (AssertionError, httpx.HTTPError):
             return False
 
     wait_for(is_back, 20, f"{words} to come back")
-    everything = running.tree()
-    assert running.stop() == 0
-    assert all_gone(everything)
 
 
 @pytest.mark.faults
-def test_callers_wait_through_a_restart_of_the_api(running: Installation) -> None:
-    running.component("launcher.web").send(signal.SIGKILL)
-    assert httpx.get(running.url + "/readyz", timeout=20).status_code == 200
+def test_callers_wait_through_a_restart_of_the_api(steady: Installation) -> None:
+    steady.component("launcher.web").send(signal.SIGKILL)
+    assert httpx.get(steady.url + "/readyz", timeout=30).status_code == 200
 
 
 @pytest.mark.faults
@@ -130,7 +136,9 @@ def test_a_guard_that_is_killed_takes_its_component_with_it(running: Installatio
         each.send(signal.SIGKILL)
     wait_for(lambda: not agent.lives(), 5, "the end of the component")
     wait_for(lambda: httpx.get(running.url + "/readyz", timeout=20).status_code == 200, 20, "the API")
+    everything = running.tree()
     assert running.stop() == 0
+    assert all_gone(everything)
 
 
 def test_open_streams_end_and_do_not_hold_the_stop_up(running: Installation) -> None:
