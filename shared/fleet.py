@@ -11,10 +11,10 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, and_, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from shared.due import is_due
+from shared.due import time_has_come
 from shared.errors import NotFound
 from shared.lifecycle import State
-from shared.models import Job, Queue, Worker
+from shared.models import Job, JobType, Queue, Worker
 from shared.models.types import MICROSECONDS, now
 from shared.paging import Page, keyset_page
 from shared.presence import ABSENT_AFTER, workers_present
@@ -95,8 +95,30 @@ def _counts(connection: Connection) -> Counter[tuple[str, str]]:
 
 
 def _due(connection: Connection) -> Mapping[str, tuple[int, int]]:
-    query = select(Job.queue, func.count(), func.min(Job.state_at)).where(is_due()).group_by(Job.queue)
-    return {name: (number, oldest) for name, number, oldest in connection.execute(query)}
+    """By queue, how many jobs could start now, and since when the oldest has been waiting.
+
+    Grouped before it is asked what is paused, so that this is asked once for each queue and type, not for each job.
+    """
+    query = (
+        select(
+            Job.queue,
+            Job.type,
+            Job.type_version,
+            func.count().label("number"),
+            func.min(Job.state_at).label("oldest"),
+        )
+        .where(Job.state == State.QUEUED.value, time_has_come())
+        .group_by(Job.queue, Job.type, Job.type_version)
+    )
+    paused_queues = set(connection.scalars(select(Queue.name).where(Queue.paused.is_(True))))
+    paused_types = connection.execute(select(JobType.name, JobType.version).where(JobType.paused.is_(True)))
+    paused = {(row.name, row.version) for row in paused_types}
+    due: dict[str, tuple[int, int]] = {}
+    for row in connection.execute(query):
+        if row.queue not in paused_queues and (row.type, row.type_version) not in paused:
+            number, oldest = due.get(row.queue, (0, row.oldest))
+            due[row.queue] = number + row.number, min(oldest, row.oldest)
+    return due
 
 
 def _view(

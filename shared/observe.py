@@ -62,8 +62,9 @@ def list_jobs(
     query = job_with_owner().where(visible(principal), *conditions(filters))
     with store.reading() as connection:
         return keyset_page(
-            connection, query, keys, limit, cursor, newest_first=descending, name=order, with_total=with_total
-        )
+            connection, query, keys, limit, cursor, newest_first=descending, name=order, with_total=with_total,
+            narrow=Job.number,
+        )  # fmt: skip
 
 
 def counts(store: Store, principal: Principal, filters: Filters = Filters()) -> Mapping[str, int]:  # noqa: B008 - frozen

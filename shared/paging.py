@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import BigInteger, Connection, Select, Uuid, func, literal, tuple_
+from sqlalchemy import BigInteger, Connection, Select, Uuid, func, literal, select, tuple_
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -46,19 +46,33 @@ def keyset_page(  # noqa: PLR0913 - what a list is made of
     newest_first: bool = False,
     name: str = "",
     with_total: bool = False,
+    narrow: Any = None,
 ) -> Page:
     """The page of `query` after `cursor`, in the order of `keys`, which together must be unique and never NULL.
 
-    `name` tells apart the cursors of different orders of one list. Raises InvalidInput for a bad limit or cursor.
+    `name` tells apart the cursors of different orders of one list. `narrow` is a unique column by which large rows are
+    fetched after their keys alone were sorted. Raises InvalidInput for a bad limit or cursor.
     """
     check_limit(limit)
-    marked = query.add_columns(*(key.label(f"key_{index}") for index, key in enumerate(keys)))
-    ordered = marked.order_by(*(key.desc() if newest_first else key.asc() for key in keys)).limit(limit + 1)
+    ordered = query.add_columns(*_labelled(keys)).order_by(*_directed(keys, newest_first=newest_first))
     if cursor is not None:
         ordered = ordered.where(_beyond(keys, read_cursor(cursor, keys, name), newest_first=newest_first))
-    rows = connection.execute(ordered).all()
+    chosen = ordered.limit(limit + 1)
+    if narrow is not None and len(keys) > 1:
+        found = chosen.with_only_columns(narrow, maintain_column_froms=True).subquery()
+        chosen = query.add_columns(*_labelled(keys)).where(narrow.in_(select(found.c[0])))
+        chosen = chosen.order_by(*_directed(keys, newest_first=newest_first))
+    rows = connection.execute(chosen).all()
     following = write_cursor(tuple(rows[limit - 1])[-len(keys) :], name) if len(rows) > limit else None
     return Page(rows[:limit], following, _count(connection, query) if with_total else None)
+
+
+def _labelled(keys: Sequence[Any]) -> list[Any]:
+    return [key.label(f"key_{index}") for index, key in enumerate(keys)]
+
+
+def _directed(keys: Sequence[Any], *, newest_first: bool) -> list[Any]:
+    return [key.desc() if newest_first else key.asc() for key in keys]
 
 
 def _count(connection: Connection, query: Select[Any]) -> int:
