@@ -18,8 +18,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 SETTLE_LIMIT = 0.05
 """seconds without a new process after which those that wait for the kernel are no longer waited for"""
-FREEZE_LIMIT = 1.0
-"""seconds after which freezing is given up: what was found is killed, and then looked for again"""
+STOP_LIMIT = 2.0
+"""seconds after which `stop_tree` gives up"""
 KILL_LIMIT = 5.0
 """seconds after which `kill_tree` gives up and tells what is left"""
 _PAUSE = 0.002
@@ -139,21 +139,28 @@ class _Sight:
         self.torn = False
 
 
-def _walk(roots: Iterable[int], spare: Collection[int], depth: int = sys.maxsize) -> _Sight:
-    """Look at all below `roots`.
+def _walk(
+    roots: Iterable[int],
+    spare: Collection[int],
+    met: Callable[[Process], None] = lambda _: None,
+    depth: int = sys.maxsize,
+) -> _Sight:
+    """Look at all below `roots`; each process goes to `met` the moment it is found.
 
     A tree cannot hide from an untorn look by forking and exiting in turns: its subreaper has a child at every
     moment, and the kernel lists that child even if it is gone when its state is read.
     """
     children_of = _scanned_children() if _read(_OWN_CHILDREN) is None else _listed_children
     sight = _Sight()
-    seen, level = {*roots, *spare}, list(roots)
-    while level and depth:
-        born = [child for parent in level for child in children_of(parent, sight) if child.pid not in seen]
-        sight.found += born
-        level = [process.pid for process in born if not process.dead]
-        seen.update(process.pid for process in born)
-        depth -= 1
+    seen, waiting = {*roots, *spare}, [(pid, depth) for pid in roots]
+    for parent, depth_left in waiting:
+        for child in children_of(parent, sight):
+            if child.pid not in seen:
+                seen.add(child.pid)
+                met(child)
+                sight.found.append(child)
+                if not child.dead and depth_left > 1:
+                    waiting.append((child.pid, depth_left - 1))
     return sight
 
 
@@ -220,7 +227,7 @@ def terminate_tree(root: int, *, include_root: bool = True, started: int | None 
 
 def stop_tree(root: int, *, include_root: bool = True, started: int | None = None) -> bool:
     """Freeze the tree with SIGSTOP; True when every process of it was seen stopped."""
-    frozen = _Tree(root, started, include_root=include_root).freeze()
+    frozen = _Tree(root, started, include_root=include_root).freeze(time.monotonic() + STOP_LIMIT)
     return all(process.halted for process in frozen)
 
 
@@ -245,9 +252,10 @@ def kill_tree(
     until = time.monotonic() + limit
     tree = _Tree(root, started, include_root=include_root, spare=spare)
     while True:
-        for process in reversed(tree.freeze()):
+        # Without calm the ancestors stay: who forks on would fall to a process outside the tree.
+        for process in reversed(tree.freeze(until)):
             send(process, signal.SIGKILL)
-        if tree.await_death(min(until, time.monotonic() + FREEZE_LIMIT)):
+        if tree.await_death(until):
             return []
         if time.monotonic() >= until:
             return [process for process in tree.look().found if not process.dead]
@@ -263,36 +271,41 @@ class _Tree:
         # whoever stops a tree must not stop itself with it
         self._spare = {*spare, os.getpid()} - {root}
         self._known: dict[tuple[int, int], Process] = {}
+        self._out_of_reach: set[tuple[int, int]] = set()
 
-    def look(self) -> _Sight:
-        """The tree as it is now, parents before their children, zombies included."""
+    def look(self, met: Callable[[Process], None] = lambda _: None) -> _Sight:
+        """The tree as it is now, parents before their children, zombies included; each goes to `met` at once."""
         root = read_process(self._root)
         tops = [root] if root and self._started in (None, root.started) else []
         earlier = [read_process(pid) for pid, _ in self._known if pid != self._root]
         tops += [process for process in earlier if process and process.identity in self._known]
-        sight = _walk([top.pid for top in tops], self._spare)
-        sight.found = [*tops, *sight.found]
-        if not self._include_root:
-            sight.found = [process for process in sight.found if process.pid != self._root]
+        for top in tops:
+            if self._belongs(top):
+                met(top)
+        sight = _walk([top.pid for top in tops], self._spare, met)
+        sight.found = [process for process in (*tops, *sight.found) if self._belongs(process)]
         return sight
 
-    def freeze(self) -> list[Process]:
+    def _belongs(self, process: Process) -> bool:
+        return self._include_root or process.pid != self._root
+
+    def freeze(self, until: float) -> list[Process]:
         """Stop what runs, until two looks in a row show nothing new and everything stopped.
 
         One such look is not enough: a fork that was under way when its parent was signalled may show only
         after that parent has stopped.
         """
-        begun = changed = time.monotonic()
+        changed = time.monotonic()
         calm = 0
         while True:
-            sight = self.look()
-            fresh = self._halt(sight.found) or sight.torn
+            before = len(self._known)
+            sight = self.look(self._halt)
             now = time.monotonic()
+            fresh = sight.torn or len(self._known) > before
             changed = now if fresh else changed
-            patient = now - changed <= SETTLE_LIMIT
-            settled = all(process.halted or (process.state == "D" and not patient) for process in sight.found)
+            settled = all(self._settled(process, now - changed) for process in sight.found)
             calm = calm + 1 if settled and not fresh else 0
-            if calm > 1 or now - begun > FREEZE_LIMIT:
+            if calm > 1 or now >= until:
                 return sight.found
             if not settled:
                 time.sleep(_PAUSE)
@@ -309,15 +322,16 @@ class _Tree:
                 return False
             time.sleep(_PAUSE)
 
-    def _halt(self, members: Iterable[Process]) -> bool:
-        """SIGSTOP for all that can still fork; whether any was new."""
-        fresh = False
-        for process in members:
-            fresh |= process.identity not in self._known
-            self._known[process.identity] = process
-            if not process.halted:
-                send(process, signal.SIGSTOP)
-        return fresh
+    def _halt(self, process: Process) -> None:
+        """SIGSTOP as soon as it is met, unless it can fork no more."""
+        self._known[process.identity] = process
+        if not process.halted and not send(process, signal.SIGSTOP):
+            self._out_of_reach.add(process.identity)
+
+    def _settled(self, process: Process, calm: float) -> bool:
+        """Whether there is no use in waiting for it to stop: it has, it cannot be told, or the kernel holds it."""
+        beyond = process.identity in self._out_of_reach or (process.state == "D" and calm > SETTLE_LIMIT)
+        return process.halted or beyond
 
 
 # ------------------------------------------------------------------------------------------ one's own process

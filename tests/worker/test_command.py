@@ -325,7 +325,7 @@ def test_a_fork_loop_is_ended_with_its_command(tmp_path: Path) -> None:
 
 
 def test_sigterm_to_the_shim_reaches_the_whole_command(tmp_path: Path) -> None:
-    script = "trap 'echo asked; exit 9' TERM; (trap 'echo me too' TERM; sleep 1000 & wait) & wait; wait"
+    script = "trap 'echo asked' TERM; (trap 'echo me too; exit' TERM; sleep 1000 & wait) & wait; wait; exit 9"
     with pool_child(tmp_path, shell(script)) as child:
         wait_for(lambda: len(child.processes()) >= 3, 10, "the processes")
         [shim] = trees.children(child.pid)
