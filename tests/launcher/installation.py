@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,10 @@ class Installation:
     def component(self, words: str) -> Identity:
         """The process of a component itself, below its guard, known by words of its command line."""
         for each in psutil.Process(self.process.pid).children(recursive=True):
-            line = " ".join(each.cmdline())
-            if words in line and "guard.py" not in line:
+            with suppress(psutil.Error):  # it may end while we look
+                line = " ".join(each.cmdline())
                 found = Identity.of(each.pid)
-                if found:
+                if found and words in line and "guard.py" not in line:
                     return found
         raise AssertionError(f"no process {words!r} runs")
 
