@@ -13,7 +13,7 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
-from shared.errors import FieldProblem, LongshoreError, NotAuthenticated
+from shared.errors import BrokerUnavailable, FieldProblem, LongshoreError, NotAuthenticated, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +62,13 @@ def answer(error: LongshoreError) -> Response:
     headers: dict[str, str] = {}
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = CHALLENGE
+    detail = error.detail
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = RETRY_AFTER
-    return problem(error.status, error.code, error.title, error.detail, error.problems, headers)
+    if isinstance(error, Unavailable | BrokerUnavailable):
+        log.warning("%s", error.detail)
+        detail = error.title
+    return problem(error.status, error.code, error.title, detail, error.problems, headers)
 
 
 def answer_http(error: HTTPException) -> Response:

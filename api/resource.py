@@ -137,5 +137,5 @@ def _documented(access: Access, body: Body | Raw | None, doc: Mapping[str, Any])
     described = " ".join([*([doc["description"]] if "description" in doc else []), *notes])
     security: list[dict[str, list[str]]] = [] if access.public else [{"bearer": []}, {"basic": []}, {"token": []}]
     if isinstance(body, Raw):
-        doc = {**doc, "requestBody": {"required": True, "content": {"*/*": {"schema": {}}}}}
+        doc = {**doc, "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {}}}}}
     return {**doc, "security": security, **({"description": described} if described else {})}

@@ -95,6 +95,7 @@ class JobQuery(ListQuery):
     SUBMIT,
     body=Body(OrderBody),
     answers={201: Answer("The job, accepted.", JobSchema), 200: Answer("Accepted before under this key.", JobSchema)},
+    refuses=(404,),
     doc={"parameters": [_KEY]},
 )
 def submit_job(body: Mapping[str, Any]) -> Response:
@@ -111,6 +112,7 @@ def submit_job(body: Mapping[str, Any]) -> Response:
     SUBMIT,
     body=Body(BatchBody, limit="max_batch_body"),
     answers={201: Answer("All accepted.", BatchSchema), 200: Answer("Accepted before under this key.", BatchSchema)},
+    refuses=(404,),
     doc={"parameters": [_KEY]},
 )
 def submit_batch(body: Mapping[str, Any]) -> Response:

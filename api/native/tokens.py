@@ -90,6 +90,7 @@ def list_tokens(query: Mapping[str, Any]) -> Response:
     ANYBODY_KNOWN,
     body=Body(TokenBody),
     answers={201: Answer("The token with its secret.", NewTokenSchema)},
+    refuses=(404,),
 )
 def create_token(body: Mapping[str, Any]) -> Response:
     """Make a token."""
