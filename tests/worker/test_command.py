@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -324,13 +325,24 @@ def test_a_fork_loop_is_ended_with_its_command(tmp_path: Path) -> None:
     assert child.processes() == []
 
 
+ASKED = "trap 'echo asked' TERM; (trap 'echo me too; exit' TERM; sleep 1000 & wait) & wait; wait; exit 9"
+"""A shell and another below it that tell how often they are asked to end."""
+
+
 def test_sigterm_to_the_shim_reaches_the_whole_command(tmp_path: Path) -> None:
-    script = "trap 'echo asked' TERM; (trap 'echo me too; exit' TERM; sleep 1000 & wait) & wait; wait; exit 9"
-    with pool_child(tmp_path, shell(script)) as child:
+    with pool_child(tmp_path, shell(ASKED)) as child:
         wait_for(lambda: len(child.processes()) >= 3, 10, "the processes")
         [shim] = trees.children(child.pid)
         trees.stop_tree(shim.pid, include_root=False)
-        os.kill(shim.pid, signal.SIGTERM)
+        subprocess.run(["kill", str(shim.pid)], check=True)
+        assert child.outcome(5).exit_code == 9
+        assert sorted(child.log().split(b"\n")) == [b"", b"asked", b"me too"]
+
+
+def test_nobody_is_asked_twice_when_the_agent_asks_the_whole_tree(tmp_path: Path) -> None:
+    with pool_child(tmp_path, shell(ASKED)) as child:
+        wait_for(lambda: len(child.processes()) >= 3, 10, "the processes")
+        assert trees.terminate_tree(child.pid, include_root=False) == 4
         assert child.outcome(5).exit_code == 9
         assert sorted(child.log().split(b"\n")) == [b"", b"asked", b"me too"]
 

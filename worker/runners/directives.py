@@ -73,7 +73,7 @@ def parse(line: bytes) -> Directive | None:
     """The directive on one line without its end; None if it is none."""
     if not line.startswith(_MARK):
         return None
-    word, _, rest = line[len(_MARK) :].decode("utf-8", "replace").strip().partition(" ")
+    word, _, rest = line[len(_MARK) :].decode("utf-8", "replace").rstrip().partition(" ")
     rest = rest.strip()
     if word == "stage" and rest:
         return Stage(rest)

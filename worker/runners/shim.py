@@ -171,8 +171,21 @@ def _supervise(pid: int, parent: int) -> tuple[int, resource.struct_rusage]:
                 return status, usage
         heard = signal.sigtimedwait(_AWAITED, LOOK_AGAIN)
         _leave_if_orphaned(parent)
-        if heard is not None and heard.si_signo in _ASKED_TO_END:
+        if heard is not None and heard.si_signo in _ASKED_TO_END and not _speaks_to_all(heard.si_pid):
             trees.terminate_tree(os.getpid(), include_root=False)
+
+
+def _speaks_to_all(sender: int) -> bool:
+    """Whether the wish came from an ancestor beyond the parent: from the agent, which signals the whole tree.
+
+    Passing that on would ask everybody twice, which some programs take for impatience and end at once.
+    """
+    ancestor = trees.read_process(os.getppid())
+    while ancestor is not None and ancestor.parent:
+        if ancestor.parent == sender:
+            return True
+        ancestor = trees.read_process(ancestor.parent)
+    return False
 
 
 def _reap() -> list[tuple[int, int, resource.struct_rusage]]:
