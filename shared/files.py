@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, String, and_, cast, delete, exists, func, insert, or_, select
+from sqlalchemy import Connection, Select, String, and_, case, cast, delete, exists, func, insert, or_, select
 from sqlalchemy.engine import Row
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.elements import ColumnElement
@@ -83,7 +83,7 @@ def job_files(
             raise NotFound(f"There is no job {job_id}.")
         parts = {Role.OUTPUT: _latest_output(job_id), Role.INPUT: StoredFile.id.in_(_ids(job.inputs))}
         wanted = or_(*parts.values()) if role is None else parts[Role(role)]
-        query = _files().where(wanted)
+        query = _files(_role_to(job_id)).where(wanted)
         return keyset_page(connection, query, [StoredFile.number], limit, cursor, name="job-files")
 
 
@@ -128,8 +128,14 @@ def _known(store: Store, paths: list[str]) -> set[str]:
         return rows | {file["path"] for files in saved for file in files}
 
 
-def _files() -> Select[Any]:
-    return select(*StoredFile.__table__.columns, User.name.label("owner")).join(User, User.id == StoredFile.owner_id)
+def _files(role: Any = StoredFile.role) -> Select[Any]:
+    columns = [column for column in StoredFile.__table__.columns if column.name != "role"]
+    query = select(*columns, role.label("role"), User.name.label("owner"))
+    return query.join(User, User.id == StoredFile.owner_id)
+
+
+def _role_to(job_id: UUID) -> Any:
+    return case((StoredFile.job_id == job_id, Role.OUTPUT.value), else_=Role.INPUT.value)
 
 
 def _file(connection: Connection, principal: Principal, file_id: UUID) -> Row[Any]:

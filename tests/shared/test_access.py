@@ -76,13 +76,13 @@ def test_a_token_is_recognisable_random_and_never_stored(store: Store, alice: Pr
     assert access.authenticate_bearer(store, secret) == alice
 
 
-@pytest.mark.parametrize("secret", ["", "lsh_", "lsh_" + "x" * 43, "x" * 43, "lsh_\0", "\ud800", "é", "x" * 100_000])
-def test_made_up_secrets_are_refused(store: Store, alice: Principal, secret: str) -> None:
+def test_made_up_secrets_are_refused(store: Store, alice: Principal) -> None:
     access.create_token(store, alice)
-    with pytest.raises(NotAuthenticated):
-        access.authenticate_bearer(store, secret)
-    with pytest.raises(NotAuthenticated):
-        access.authenticate_password(store, "alice", secret)
+    for secret in ("", "lsh_", "lsh_" + "x" * 43, "x" * 43, "lsh_\0", "\ud800", "é", "x" * 100_000):
+        with pytest.raises(NotAuthenticated):
+            access.authenticate_bearer(store, secret)
+        with pytest.raises(NotAuthenticated):
+            access.authenticate_password(store, "alice", secret)
 
 
 def test_revoked_and_expired_tokens_and_those_of_disabled_users_are_refused(
@@ -146,12 +146,11 @@ def test_tokens_are_seen_and_revoked_by_their_user_and_admins(
     access.revoke_token(store, admin, theirs.id)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"name": "x" * 300}, {"name": "\0"}, {"expires_at": 5}, {"expires_at": 2**70}, {"expires_at": -(2**70)}]
-)
-def test_wrong_tokens_are_refused(store: Store, alice: Principal, wrong: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInput):
-        access.create_token(store, alice, **wrong)
+def test_wrong_tokens_are_refused(store: Store, alice: Principal) -> None:
+    wrong: list[dict[str, Any]] = [{"name": "x" * 300}, {"name": "\0"}]
+    for fields in (*wrong, *({"expires_at": instant} for instant in (5, 2**70, -(2**70)))):
+        with pytest.raises(InvalidInput):
+            access.create_token(store, alice, **fields)
 
 
 def test_found_tokens_are_remembered_for_a_moment_and_forgotten_when_revoked(

@@ -214,6 +214,7 @@ def test_files_of_a_job(
     assert [(row.name, row.job_id) for row in found] == [
         ("genome.fa", None), ("stats.json", job.id), ("index.bin", job.id)
     ]  # fmt: skip
+    assert [row.role for row in found] == ["input", "output", "output"]
     assert disk.open(found[-1].path).read() == b"new"
     assert [row.name for row in files.job_files(store, alice, job.id, role="input").items] == ["genome.fa"]
     assert len(files.job_files(store, alice, job.id, role="output").items) == 2

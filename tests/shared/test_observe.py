@@ -137,24 +137,19 @@ def test_total_and_counts(store: Store, alice: Principal, bob: Principal, make_j
     assert set(counts) == set(State)
 
 
-@pytest.mark.parametrize("limit", [0, -1, 1001, 10**30])
-def test_limits_are_bounded(store: Store, alice: Principal, limit: int) -> None:
-    with pytest.raises(InvalidInput):
-        observe.list_jobs(store, alice, limit=limit)
+def test_limits_are_bounded(store: Store, alice: Principal) -> None:
+    for limit in (0, -1, 1001, 10**30):
+        with pytest.raises(InvalidInput):
+            observe.list_jobs(store, alice, limit=limit)
 
 
-@pytest.mark.parametrize(
-    "cursor",
-    [
-        "", "x", "é", "bm8", "A" * 5000, write_cursor([1], "created"), write_cursor(["1"], "-created"),
-        write_cursor([True], "-created"), write_cursor([1.5], "-created"), write_cursor([None], "-created"),
-        write_cursor([1, 2], "-created"), write_cursor([[1]], "-created"),
-    ],
-)  # fmt: skip
-def test_made_up_cursors_are_refused(store: Store, alice: Principal, cursor: str) -> None:
-    with pytest.raises(InvalidInput) as error:
-        observe.list_jobs(store, alice, cursor=cursor)
-    assert error.value.problems[0].field == "cursor"
+def test_made_up_cursors_are_refused(store: Store, alice: Principal) -> None:
+    keys: list[list[Any]] = [["1"], [True], [1.5], [None], [1, 2], [[1]], [2**64 - 1]]
+    made_up = [write_cursor(values, "-created") for values in keys]
+    for cursor in ("", "x", "é", "bm8", "A" * 5000, write_cursor([1], "created"), *made_up):
+        with pytest.raises(InvalidInput) as error:
+            observe.list_jobs(store, alice, cursor=cursor)
+        assert error.value.problems[0].field == "cursor"
 
 
 def test_cursors_with_extreme_values_are_harmless(store: Store, alice: Principal) -> None:
@@ -236,10 +231,10 @@ def test_positions_and_cursors(store: Store, make_job: JobMaker) -> None:
     assert observe.feed(store, None, observe.cursor_at(observe.position(records[0])), 10)[0] == records[1:]
 
 
-@pytest.mark.parametrize("cursor", ["", "1", "-1-2", "1-2-3", "a-b", "1-99999999999999999999", "٣-٣", "1-2\n"])
-def test_made_up_feed_cursors_are_refused(store: Store, cursor: str) -> None:
-    with pytest.raises(InvalidInput):
-        observe.feed(store, None, cursor, 10)
+def test_made_up_feed_cursors_are_refused(store: Store) -> None:
+    for cursor in ("", "1", "-1-2", "1-2-3", "a-b", "1-99999999999999999999", "٣-٣", "1-2\n"):
+        with pytest.raises(InvalidInput):
+            observe.feed(store, None, cursor, 10)
 
 
 def test_a_removed_job_leaves_a_tombstone_in_the_feed(store: Store, alice: Principal, make_job: JobMaker) -> None:
