@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import click
@@ -12,7 +13,8 @@ from longshore.cli.output import Column, ago, clean, print_json, print_list
 from longshore.cli.session import Session, output_options, pass_session
 from longshore.models import Token
 
-SCOPES = ("jobs:read", "jobs:submit", "jobs:cancel", "jobs:remove", "workers:control", "admin")
+USER_SCOPES = ("jobs:read", "jobs:submit", "jobs:cancel", "jobs:remove")
+SCOPES = (*USER_SCOPES, "workers:control", "admin")
 
 
 def _state(token: Token) -> str:
@@ -57,7 +59,7 @@ _EXAMPLES = """\b
 
 
 @token.command("create", epilog=_EXAMPLES)
-@click.option("--user", help="Whose token (default: yours); for another user's this needs the scope admin.")
+@click.option("--user", help="Whose token (default: yours). An admin may name anybody; a new name makes a user.")
 @_scopes
 @click.option("--name", default="", help="What it is for.")
 @click.option("--expires", metavar="WHEN", help="When it ends: an instant, or 12h, 30d from now.")
@@ -66,12 +68,27 @@ _EXAMPLES = """\b
 def create_token(session: Session, user: str | None, scopes: Sequence[str], name: str, expires: str | None) -> None:
     """Make a token. It is printed this once and stored nowhere."""
     expires_at = moment(expires) if expires else None
-    made = session.client.tokens.create(user=user, name=name, scopes=scopes, expires_at=expires_at)
+    made = _token_for(session, user, scopes, name, expires_at)
     if session.as_json:
         print_json(session, dict(made.raw))
     else:
         click.echo(made.token)
         session.note(f"Token {made.id} of {made.user}: {' '.join(made.scopes)}. It is not shown again.")
+
+
+def _token_for(session: Session, user: str | None, scopes: Sequence[str], name: str, expires_at: str | None) -> Token:
+    """Make the token, and before it the user if there is none: a script needs one command for one more person."""
+    from longshore.client import NotFound  # noqa: PLC0415 - the shell's completion works without it
+
+    tokens, users = session.client.tokens, session.client.users
+    try:
+        return tokens.create(user=user, name=name, scopes=scopes, expires_at=expires_at)
+    except NotFound:
+        if user is None:
+            raise
+    users.create(user, scopes=sorted({*USER_SCOPES, *scopes}))
+    session.note(f"There was no user {user}: made one.")
+    return tokens.create(user=user, name=name, scopes=scopes, expires_at=expires_at)
 
 
 @token.command("ls")
@@ -108,11 +125,16 @@ def user() -> None:
 @click.argument("name")
 @_scopes
 @click.option("--password", is_flag=True, help="Ask for a password; without one, tokens are the only way in.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @output_options
 @pass_session
-def create_user(session: Session, name: str, scopes: Sequence[str], password: bool) -> None:
+def create_user(session: Session, name: str, scopes: Sequence[str], password: bool, password_stdin: bool) -> None:
     """Make a user."""
-    secret = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True) if password else None
+    secret = None
+    if password_stdin:
+        secret = sys.stdin.read().rstrip("\n")
+    elif password:
+        secret = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     made = session.client.users.create(name, password=secret, scopes=scopes)
     if session.as_json:
         print_json(session, dict(made.raw))

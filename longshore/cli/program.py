@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -108,9 +107,6 @@ def run(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         session.note("Stopped.")
         return Exit.CANCELLED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return Exit.FAILURE
     except (click.ClickException, LongshoreError, OSError, ValueError) as error:
         return report(error, as_json=session.as_json)
     finally:

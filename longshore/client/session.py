@@ -33,7 +33,7 @@ class Client:
     Without arguments the broker is found by LONGSHORE_URL and LONGSHORE_TOKEN, else in the data directory of a
     local `longshore up`. `auth` is a user's name and password instead of a token. A request that can be repeated
     safely is repeated for `patience` seconds while the broker cannot be reached or is overloaded; `timeout` is
-    the longest wait for one answer. Not to be shared by threads that run at the same time.
+    the longest wait for one answer. Threads may share a client; processes may not.
     """
 
     def __init__(

@@ -7,6 +7,7 @@ import mimetypes
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
+from uuid import UUID
 
 from longshore.client.bars import bar
 from longshore.client.problems import ClientError, Damaged, InvalidInput
@@ -76,7 +77,7 @@ class Files:
         part = target.with_name(f".{target.name}.{stored.id[-12:]}.part")
         with bar(f"downloading {target.name}", wanted=progress, total=stored.size, in_bytes=True) as shown:
             self._fetch(stored, part, lambda done: shown.show(done, stored.size))
-        _check(part, stored)
+        _verify(part, stored)
         part.replace(target)
         return target
 
@@ -115,19 +116,29 @@ def upload_inputs(files: Files, inputs: Inputs, *, progress: bool | None) -> dic
             return files.upload(given, progress=progress).id
         return given.id if isinstance(given, StoredFile) else given
 
-    _check_paths(inputs)
+    _check(inputs)
     return {
         name: [reference(each) for each in given] if isinstance(given, list) else reference(given)
         for name, given in inputs.items()
     }
 
 
-def _check_paths(inputs: Inputs) -> None:
-    """Find a path that is wrong before gigabytes of the right ones are sent."""
+def _check(inputs: Inputs) -> None:
+    """Find what is wrong before gigabytes of what is right are sent."""
     for name, given in inputs.items():
         for each in given if isinstance(given, list) else [given]:
             if isinstance(each, Path) and not each.is_file():
                 raise InvalidInput(f"input {name}: {each} is no file")
+            if isinstance(each, str) and not _is_id(each):
+                raise InvalidInput(f"input {name}: {each!r} is no id of a file; to upload one, give a pathlib.Path")
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def target_below(directory: Path, name: str) -> Path:
@@ -158,7 +169,7 @@ class _Source:
         self.sha256 = digest.hexdigest()
 
 
-def _check(part: Path, stored: StoredFile) -> None:
+def _verify(part: Path, stored: StoredFile) -> None:
     if stored.sha256 and _file_digest(part) != stored.sha256:
         part.unlink()
         raise Damaged(f"{stored.name} was damaged on the way; the partial download is removed, try again")

@@ -63,6 +63,7 @@ class Transport:
             headers=headers,
             auth=basic,
             timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),  # streams hold one each
             transport=http_transport,
             verify=settings.url.startswith("https"),  # certificates are read only where there are some to check
             trust_env=urlsplit(settings.url).hostname not in _LOOPBACK,  # no proxy leads to this machine

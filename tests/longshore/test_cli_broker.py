@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -298,7 +299,6 @@ def test_a_command_type_is_defined_paused_and_run(run: Run, tmp_path: Path) -> N
 
 def test_a_token_is_made_used_and_revoked(run: Run) -> None:
     user = f"ana-{uuid4().hex[:8]}"
-    assert run("user", "create", user).code == 0
     made = run("token", "create", "--user", user, "--scope", "jobs:read", "--expires", "1d", "-o", "json").json
     assert (made["user"], made["scopes"]) == (user, ["jobs:read"])
     assert run("--token", made["token"], "ls", "-o", "json").json == []
@@ -306,6 +306,7 @@ def test_a_token_is_made_used_and_revoked(run: Run) -> None:
     assert run("token", "revoke", made["id"]).code == 0
     wait_for(lambda: run("--token", made["token"], "ls").code == Exit.LOGIN, 5, "the token to be refused")
     plain = run("token", "create", "--user", user)
+    assert "There was no user" not in plain.err
     assert plain.out.strip()
     assert len(plain.out.split()) == 1
     assert user in run("token", "ls", "--user", user).out
@@ -419,3 +420,20 @@ def test_watch_without_a_job_lets_people_choose(terminal: Callable[..., Terminal
     screen.shows("running")
     gate.touch()
     assert screen.ends() == Exit.OK
+
+
+def test_a_user_with_a_password_is_made(run: Run, broker_up: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"ben-{uuid4().hex[:8]}"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a long password\n")))
+    assert run("user", "create", name, "--password-stdin", "--json", "has_password").json == {"has_password": True}
+    with Client(broker_up.url, auth=(name, "a long password")) as client:
+        assert client.me()["name"] == name
+
+
+def test_a_reader_that_goes_away_is_no_error(run: Run, broker_up: Installation) -> None:
+    run("submit", "echo")
+    command = f"{sys.executable} -m longshore.cli ls --all -o json | head -c 1"
+    done = subprocess.run(
+        ["bash", "-c", command], env=broker_up.environment, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("[", "")
