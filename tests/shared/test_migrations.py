@@ -13,7 +13,7 @@ from sqlalchemy import CheckConstraint, Connection, insert, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from shared.engine import make_engine
-from shared.errors import ConfigurationError
+from shared.errors import ConfigurationError, Unavailable
 from shared.migrations import current, head, is_current, upgrade
 from shared.models import Job, StatusRecord, Table, User
 from shared.store import Store
@@ -163,3 +163,8 @@ def test_history_cannot_be_changed_and_goes_only_with_its_job(migrated: Store) -
     with migrated.transaction() as tx:
         tx.execute(text("DELETE FROM job"))
         assert tx.execute(text("DELETE FROM status_record")).rowcount == 1
+
+
+def test_a_database_that_cannot_be_reached_is_named_as_such() -> None:
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        upgrade("postgresql://longshore@127.0.0.1:1/longshore")
