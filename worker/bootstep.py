@@ -83,7 +83,7 @@ class BesideAgent(bootsteps.StartStopStep):
     def _kill_jobs(self) -> None:
         """The lease is about to go to others: nothing of ours may run then. The agent does the same."""
         for seen in self._slots.snapshots():
-            if seen.phase is Phase.BODY:
+            if seen.phase is Phase.BODY and seen.alive:
                 log.critical("no heartbeat for too long: killing job %s", seen.job_id)
                 trees.kill_tree(seen.pid, started=seen.started, limit=0.5)
 

@@ -35,6 +35,8 @@ class Ledger:
     """keeps a cancel waiting while something is written"""
     saved_files: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """files of the last checkpoint by name, as they are on record"""
+    _superseded: list[str] = field(default_factory=list)
+    """files of the checkpoint before: kept for one more, should a database that crashes forget the last one"""
     pause_asked: Callable[[Lease], None] = lambda _lease: None
     """called when the job has asked for its own pause"""
 
@@ -64,9 +66,12 @@ class Ledger:
             before = self._insist(lambda: report.save_checkpoint(self.store, *self._name, state, list(wanted.values())))
             self.saved_files = wanted
             kept = {each["path"] for each in wanted.values()}
-            for each in before:
-                if each["path"] not in kept:
-                    self.files.remove(each["path"])
+            self._remove_superseded()
+            self._superseded = [each["path"] for each in before if each["path"] not in kept]
+
+    def _remove_superseded(self) -> None:
+        for path in self._superseded:
+            self.files.remove(path)
 
     def save_output(self, name: str, path: Path, media_type: str) -> None:
         """Makes a file an output of the job."""

@@ -226,9 +226,12 @@ def terminate_tree(root: int, *, include_root: bool = True, started: int | None 
 
 
 def stop_tree(root: int, *, include_root: bool = True, started: int | None = None) -> bool:
-    """Freeze the tree with SIGSTOP; True when every process of it was seen stopped."""
-    frozen = _Tree(root, started, include_root=include_root).freeze(time.monotonic() + STOP_LIMIT)
-    return all(process.halted for process in frozen)
+    """Freeze the tree with SIGSTOP; True when none of its processes runs on.
+
+    One that waits in the kernel, say for a file or in a vfork, counts as stopped: it stops before it does more.
+    """
+    tree = _Tree(root, started, include_root=include_root)
+    return tree.freeze(time.monotonic() + STOP_LIMIT)
 
 
 def continue_tree(root: int, *, include_root: bool = True, started: int | None = None) -> int:
@@ -253,7 +256,8 @@ def kill_tree(
     tree = _Tree(root, started, include_root=include_root, spare=spare)
     while True:
         # Without calm the ancestors stay: who forks on would fall to a process outside the tree.
-        for process in reversed(tree.freeze(until)):
+        tree.freeze(until)
+        for process in reversed(tree.found):
             send(process, signal.SIGKILL)
         if tree.await_death(until):
             return []
@@ -272,6 +276,8 @@ class _Tree:
         self._spare = {*spare, os.getpid()} - {root}
         self._known: dict[tuple[int, int], Process] = {}
         self._out_of_reach: set[tuple[int, int]] = set()
+        self.found: list[Process] = []
+        """what the last look of `freeze` showed"""
 
     def look(self, met: Callable[[Process], None] = lambda _: None) -> _Sight:
         """The tree as it is now, parents before their children, zombies included; each goes to `met` at once."""
@@ -289,8 +295,8 @@ class _Tree:
     def _belongs(self, process: Process) -> bool:
         return self._include_root or process.pid != self._root
 
-    def freeze(self, until: float) -> list[Process]:
-        """Stop what runs, until two looks in a row show nothing new and everything stopped.
+    def freeze(self, until: float) -> bool:
+        """Stop what runs, until two looks in a row show nothing new and everything stopped; whether that is so.
 
         One such look is not enough: a fork that was under way when its parent was signalled may show only
         after that parent has stopped.
@@ -305,8 +311,9 @@ class _Tree:
             changed = now if fresh else changed
             settled = all(self._settled(process, now - changed) for process in sight.found)
             calm = calm + 1 if settled and not fresh else 0
+            self.found = sight.found
             if calm > 1 or now >= until:
-                return sight.found
+                return calm > 1 and not self._out_of_reach & {process.identity for process in sight.found}
             if not settled:
                 time.sleep(_PAUSE)
 

@@ -17,6 +17,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.engine import Row
 
 from broker_config import Settings, broker_connection, environment, timings
+from longshore.declare import load
 from shared import catalog, control, persist
 from shared.enqueue import Courier
 from shared.lifecycle import Event, PauseMode
@@ -27,6 +28,7 @@ from shared.principal import Principal, Scope
 from shared.store import Store
 from shared.wire import Wire
 from tests.waiting import wait_for
+from worker.insist import insist
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = "LONGSHORE_TEST_RUN"
@@ -163,6 +165,10 @@ class Fleet:
 
     # ---------------------------------------------------------------------------------------------- jobs
 
+    def declare(self) -> None:
+        """The job types of `tests.jobs`, as a worker that starts puts them on record."""
+        catalog.declare(self.store, [each.declaration for each in load(["tests.jobs"]).values()], "test")
+
     def define(self, declaration: dict[str, Any]) -> None:
         """A command type."""
         catalog.define(self.store, self.user, declaration)
@@ -205,8 +211,11 @@ class Fleet:
         return b"".join(row.data for row in self._rows(query.order_by(LogChunk.attempt, LogChunk.start))).decode()
 
     def _rows(self, query: Any) -> list[Row[Any]]:
-        with self.store.reading() as connection:
-            return list(connection.execute(query).all())
+        def read() -> list[Row[Any]]:
+            with self.store.reading() as connection:
+                return list(connection.execute(query).all())
+
+        return insist(read)
 
     def wait(self, job_id: UUID, state: str, timeout: float = 20) -> Row[Any]:
         """Waits for a state, and tells all there is to know if it does not come."""

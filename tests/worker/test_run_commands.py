@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def args(name: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def commands(running: Fleet) -> Iterator[Fleet]:
+def commands(running: Fleet) -> Fleet:
     running.define(command("hello", 'echo "hello $1"; echo oops >&2', "${args.name}", args=args("name")))
     running.define(
         command(
@@ -64,7 +63,7 @@ def commands(running: Fleet) -> Iterator[Fleet]:
     running.define(command("stubborn_command", script, "${args.pids}", args=args("pids")))
     ticking = 'i=0; while [ $i -lt 60 ]; do echo $i >> "$1"; i=$((i+1)); sleep 0.05; done'
     running.define(command("ticking", ticking, "${args.trace}", args=args("trace")))
-    yield running
+    return running
 
 
 def test_a_command_runs_and_its_output_is_kept_by_stream(commands: Fleet) -> None:
