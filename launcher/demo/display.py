@@ -9,7 +9,7 @@ import click
 
 from longshore.models import Job
 
-WIDTH = 28
+WIDTH, MOST_COLUMNS = 28, 78
 QUIET_EVERY = 0.25
 """share of a stage after which a line is printed where nothing can be redrawn"""
 
@@ -32,9 +32,9 @@ class StageLines:
             return
         if self._redraws:
             click.echo(f"\r\x1b[2K   {_moving(job)}", nl=False)
-        elif job.progress >= self._told:
+        elif _share(job) >= self._told:
             click.echo(f"   {_moving(job)}")
-            self._told = job.progress + QUIET_EVERY
+            self._told = _share(job) + QUIET_EVERY
 
     def end_stage(self, word: str = "done") -> None:
         """Close the line of the present stage."""
@@ -46,7 +46,12 @@ class StageLines:
         self._stage = None
 
 
+def _share(job: Job) -> float:
+    """How much of the present stage is done, as far as it counts."""
+    return min((job.done or 0.0) / job.total, 1.0) if job.total else 0.0
+
+
 def _moving(job: Job) -> str:
-    filled = round(job.progress * WIDTH)
-    bar = "█" * filled + "░" * (WIDTH - filled)
-    return f"{job.stage or '':<20} {bar} {job.progress:>4.0%}  {job.message}"[:110]
+    filled = round(_share(job) * WIDTH)
+    bar = "█" * filled + "░" * (WIDTH - filled) if job.total else "-" * WIDTH
+    return f"{job.stage or '':<20} {bar} {job.message}"[:MOST_COLUMNS]
