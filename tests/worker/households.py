@@ -36,6 +36,12 @@ threading.Thread(target=time.sleep, args=(1000,)).start()
 ctypes.CDLL(None).pthread_exit(None)
 """
 
+HELD_IN_VFORK = """
+import os
+os.posix_spawn("/bin/sleep", ["sleep", "1000"], {}, file_actions=[(os.POSIX_SPAWN_OPEN, 0, "go", os.O_RDONLY, 0)])
+"""
+"""Waits in the kernel, where no SIGSTOP reaches it, until somebody writes to the named pipe `go`."""
+
 FORK_LOOP = """
 import os
 while True:
@@ -79,9 +85,9 @@ def _place(pid: int) -> str:
 
 
 def stopped_in(directory: Path) -> bool:
-    """Whether all processes in a directory are stopped, and there are some."""
+    """Whether all processes in a directory are stopped, or will be when the kernel lets them go on."""
     processes = [process for pid in living_in(directory) if (process := trees.read_process(pid))]
-    return bool(processes) and all(process.halted for process in processes)
+    return bool(processes) and all(process.halted or process.state == "D" for process in processes)
 
 
 @contextmanager

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from tests.waiting import wait_for
-from tests.worker.households import FORK_LOOP, HOSTILE, LEADER_GONE, PYTHON, forked, household, living_in, stopped_in
+from tests.worker.households import (
+    FORK_LOOP,
+    HELD_IN_VFORK,
+    HOSTILE,
+    LEADER_GONE,
+    PYTHON,
+    forked,
+    household,
+    living_in,
+    stopped_in,
+)
 from worker import trees
 
 
@@ -139,6 +149,18 @@ def test_a_process_whose_leader_has_ended_is_alive_and_can_be_stopped(tmp_path: 
         assert trees.stop_tree(root)
         assert trees.kill_tree(root, include_root=False) == []
         assert not trees.alive(leader)
+
+
+def test_a_process_that_waits_in_the_kernel_does_not_hold_up_its_tree(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "go")
+    with household(tmp_path, f"exec {PYTHON} '{HELD_IN_VFORK}'") as root:
+        waiting = wait_for(lambda: [one for one in trees.descendants(root) if one.state == "D"], 10, "a vfork")
+        assert trees.stop_tree(root)
+        process = trees.read_process(waiting[0].pid)
+        assert process is not None
+        assert process.state == "D"
+        assert trees.kill_tree(root, include_root=False) == []
+        assert living_in(tmp_path) == [root]
 
 
 def test_odd_process_names_are_read(tmp_path: Path) -> None:
