@@ -72,7 +72,7 @@ def assemble(settings: Settings, *, with_upkeep: bool) -> Installation:
     courier = Courier(store, wire, settings.presence)
     files = FileStore(settings.files_dir, settings.max_upload)
     feed = Feed(store, most=settings.max_streams)
-    upkeep = Upkeep(store, wire, timings(settings), uuid4(), key_days=settings.key_days, remove_file=files.remove)
+    upkeep = Upkeep(store, wire, timings(settings), uuid4(), key_days=settings.key_days, files=files)
     made = Installation(settings, store, wire, courier, files, feed, upkeep if with_upkeep else None)
     store.after_commit = made.committed
     return made

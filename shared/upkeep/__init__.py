@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from uuid import UUID
 
 from shared.enqueue import refill
 from shared.errors import LongshoreError
+from shared.files import FileStore, sweep
 from shared.store import Store
 from shared.timings import Timings
 from shared.upkeep.clock import seconds_to_next_due
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 __all__ = ["Upkeep"]
 
 PRUNE_SECONDS = 60.0
+SWEEP_SECONDS = 3600.0
+"""How often the file store is walked for bytes that nothing names; it may hold millions of files."""
 
 
 class Upkeep:
@@ -40,17 +42,18 @@ class Upkeep:
         who: UUID,
         *,
         key_days: float = 7.0,
-        remove_file: Callable[[str], None] | None = None,
+        files: FileStore | None = None,
     ) -> None:
-        """`remove_file` removes bytes from the file store by path, for files whose job is gone."""
+        """`key_days`: how long idempotency keys are kept; `files`: the store to clear of what belongs to no job."""
         self._store = store
         self._wire = wire
         self._timings = timings
         self._who = who
         self._key_days = key_days
-        self._remove_file = remove_file
+        self._files = files
         self._in_contact_since: float | None = None
         self._pruned_at = 0.0
+        self._swept_at = time.monotonic()
 
     def run(self, stop: threading.Event) -> None:
         """Ticks until `stop` is set; an unreachable database or broker is tried again at the next tick."""
@@ -82,7 +85,10 @@ class Upkeep:
         if now - self._in_contact_since >= self._timings.lease:
             reap(self._store)
         if now - self._pruned_at >= PRUNE_SECONDS:
-            prune(self._store, self._key_days, self._remove_file)
+            prune(self._store, self._key_days, self._files)
             self._pruned_at = now
+        if self._files and now - self._swept_at >= SWEEP_SECONDS:
+            sweep(self._store, self._files)
+            self._swept_at = now
         refill(self._store, self._wire, self._timings.presence)
         return min(self._timings.tick, seconds_to_next_due(self._store))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from sqlalchemy import and_, delete, exists, select
 
+from shared.files import FileStore
 from shared.models import IdempotencyKey, Job, StoredFile, Worker
 from shared.models.types import MICROSECONDS, now
 from shared.persist import remove_rows
@@ -16,7 +15,7 @@ DAY = 86_400 * MICROSECONDS
 WORKER_DAYS = 7
 
 
-def prune(store: Store, key_days: float, remove_file: Callable[[str], None] | None = None) -> int:
+def prune(store: Store, key_days: float, files: FileStore | None = None) -> int:
     """One round of pruning, in chunks; returns how many jobs were removed."""
     removed = 0
     while gone := _expired_jobs(store):
@@ -24,8 +23,8 @@ def prune(store: Store, key_days: float, remove_file: Callable[[str], None] | No
     with store.transaction() as tx:
         tx.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now() - round(key_days * DAY)))
         tx.execute(delete(Worker).where(Worker.seen_at < now() - WORKER_DAYS * DAY))
-    if remove_file:
-        _orphaned_files(store, remove_file)
+    if files:
+        _orphaned_files(store, files)
     return removed
 
 
@@ -36,13 +35,13 @@ def _expired_jobs(store: Store) -> int:
         return remove_rows(tx, ids, "pruner") if ids else 0
 
 
-def _orphaned_files(store: Store, remove_file: Callable[[str], None]) -> None:
+def _orphaned_files(store: Store, files: FileStore) -> None:
     """Rows first noted, then bytes, then rows: a crash between leaves a row that the next round takes up again."""
     orphaned = and_(StoredFile.job_id.is_not(None), ~exists().where(Job.id == StoredFile.job_id).correlate(StoredFile))
     with store.reading() as connection:
-        files = connection.execute(select(StoredFile.number, StoredFile.path).where(orphaned).limit(CHUNK)).all()
-    for file in files:
-        remove_file(file.path)
-    if files:
+        rows = connection.execute(select(StoredFile.number, StoredFile.path).where(orphaned).limit(CHUNK)).all()
+    for row in rows:
+        files.remove(row.path)
+    if rows:
         with store.transaction() as tx:
-            tx.execute(delete(StoredFile).where(StoredFile.number.in_([file.number for file in files])))
+            tx.execute(delete(StoredFile).where(StoredFile.number.in_([row.number for row in rows])))

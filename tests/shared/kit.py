@@ -1,4 +1,4 @@
-"""What tests of the verbs start from: users, a job type, a worker's offer, and jobs that stand where they are wanted."""
+"""What tests of the verbs start from: users, a job type, an offer, and jobs that stand where they are wanted."""
 
 from __future__ import annotations
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import func, insert, select, update
 
 from broker_config import Settings, celery_settings
 from shared.execute import Completed
+from shared.files import FileStore
 from shared.lifecycle import State
 from shared.models import IdempotencyKey, Job, Leadership, StoredFile
 from shared.models.types import lease_now, now
@@ -72,18 +74,20 @@ def test_a_follower_that_was_in_contact_rescues_as_soon_as_it_leads(kit: Kit, va
     assert kit.job(lease.job_id).state == State.QUEUED
 
 
-def test_what_has_expired_is_removed_with_its_files(kit: Kit) -> None:
-    removed: list[str] = []
+def test_what_has_expired_is_removed_with_its_files(kit: Kit, tmp_path: Path) -> None:
+    files = FileStore(tmp_path, max_upload=100)
     lease = kit.running().lease
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "a").write_text("x")
     output = Output(uuid4(), "a.txt", "outputs/a", 1, bytes(32), "text/plain")
     save_output(kit.store, lease.job_id, lease.attempt, output)
     kit.finish(lease, Completed(None))
     kept = kit.queued()
-    assert prune(kit.store, 7, removed.append) == 0
+    assert prune(kit.store, 7, files) == 0
     with kit.store.transaction() as tx:
         tx.execute(update(Job).where(Job.id == lease.job_id).values(expires_at=now() - 1))
-    assert prune(kit.store, 7, removed.append) == 1
-    assert removed == ["outputs/a"]
+    assert prune(kit.store, 7, files) == 1
+    assert not (tmp_path / "outputs" / "a").exists()
     assert kit.job(kept.id).state == State.QUEUED
     with kit.store.reading() as connection:
         assert connection.execute(select(func.count()).select_from(StoredFile)).scalar_one() == 0

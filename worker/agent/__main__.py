@@ -99,9 +99,7 @@ class Worker:
         self._store = Store(settings.database_url, pool_size=4, keep_seconds=settings.keep)
         self._store.after_commit = Courier(self._store, self._wire, times.presence).deliver
         files = FileStore(settings.files_dir, settings.max_upload)
-        self._upkeep = Upkeep(
-            self._store, self._wire, times, self._id, key_days=settings.key_days, remove_file=files.remove
-        )
+        self._upkeep = Upkeep(self._store, self._wire, times, self._id, key_days=settings.key_days, files=files)
         name, agent = opening.name_of(settings), os.getpid()
         roster = Roster(memory)
         self._ends = Ends(self._store, roster, name, settings.work_dir, settings.run_dir, agent, wake.set)
