@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -22,8 +22,9 @@ LAST_STRETCH = 6.0
 """seconds before a deadline from which we ask at intervals, since a beat would come too late"""
 FIRST_INTERVAL = 0.1
 LONGEST_INTERVAL = 2.0
-SPELL = 15.0
-"""seconds for which we ask at intervals before a stream is tried again"""
+SHORTEST_SPELL = 0.5
+LONGEST_SPELL = 15.0
+"""seconds for which we ask at intervals before a stream is tried again: the longer the less the streams worked"""
 
 
 class Hint(Enum):
@@ -83,24 +84,30 @@ class Feed:
 
     def __iter__(self) -> Iterator[Message | Hint]:
         """Go on after broken connections where the last one stopped; end at the deadline."""
+        spell = SHORTEST_SPELL
         while not self._deadline:
-            yield from self._streamed()
-            yield from self._ticks(Deadline(min(SPELL, self._deadline.remaining())))
+            worked = yield from self._streamed()
+            spell = SHORTEST_SPELL if worked else min(spell * 4, LONGEST_SPELL)
+            yield from self._ticks(Deadline(min(spell, self._deadline.remaining())))
 
-    def _streamed(self) -> Iterator[Message | Hint]:
+    def _streamed(self) -> Generator[Message | Hint, None, bool]:
+        """Give the messages of one connection; return whether anything came at all."""
+        worked = False
         if self._near_end():
-            return
+            return worked
         try:
             with self._transport.stream(self._call()) as response:
                 yield Hint.OPENED
                 for message in parse(response.iter_lines()):
+                    worked = True
                     if isinstance(message, Message) and message.id:
                         self.last_id = message.id
                     yield message
                     if self._near_end():
-                        return
+                        break
         except Unavailable:
-            return
+            pass  # broken or refused: that is what the ticks are for
+        return worked
 
     def _call(self) -> Call:
         headers = {"Accept": "text/event-stream"}

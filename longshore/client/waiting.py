@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import chain
 
 from longshore.client.bars import Bar, bar
 from longshore.client.problems import Unavailable, WaitTimeout
@@ -31,8 +32,8 @@ class Snapshots:
         self._outage: Deadline | None = None
 
     def __iter__(self) -> Iterator[Job]:
-        """Look at the job whenever the broker says that something happened."""
-        for message in Feed(self._transport, f"{self._path}/events", self._deadline):
+        """Look at the job now, and whenever the broker says that something happened."""
+        for message in chain([Hint.TICK], Feed(self._transport, f"{self._path}/events", self._deadline)):
             job = self._look(message)
             if job is not None:
                 yield job

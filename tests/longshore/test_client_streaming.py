@@ -141,3 +141,10 @@ def test_a_broker_that_is_away_for_a_moment_does_not_end_the_waiting() -> None:
 
     with client_of(is_away) as client:
         assert client.get(ID).wait(timeout=5, progress=False).state == "completed"
+
+
+def test_a_job_that_has_ended_is_seen_without_waiting_and_without_a_stream() -> None:
+    broker = Broker(1)
+    with client_of(broker) as client:
+        assert client.get(ID).wait(timeout=0, progress=False).state == "completed"
+    assert broker.streams == []
