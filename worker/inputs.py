@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,16 +69,13 @@ def _placed(
             raise JobError("input-missing", f"the file {file_id} of input {name} is no longer there", "DATA")
         # Several files of an input may share a name: each then lies in a folder of its own.
         folder = desk.workdir / INPUTS / name / (str(number) if multiple else "")
-        paths.append(_linked(stored[file_id][1], folder / stored[file_id][0]))
+        paths.append(_copied(stored[file_id][1], folder / stored[file_id][0]))
     return paths if multiple else paths[0]
 
 
-def _linked(source: Path, target: Path) -> Path:
-    """A copy of a stored file that shares its bytes where the file system can; nobody may write to it."""
+def _copied(source: Path, target: Path) -> Path:
+    """A copy of a stored file, read-only. A hard link would let a job, or root, write into the store's own bytes."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-        target.chmod(0o440)
+    shutil.copyfile(source, target)
+    target.chmod(0o444)
     return target

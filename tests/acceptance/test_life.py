@@ -170,3 +170,17 @@ def test_a_second_up_on_the_same_data_is_refused(site: Site) -> None:
     assert second.returncode != 0
     assert str(site.installation.data_dir) in second.stderr + second.stdout
     assert isinstance(second, subprocess.CompletedProcess)
+
+
+def test_a_job_that_writes_to_its_input_leaves_the_stored_file_alone(client: Client, tmp_path: Path) -> None:
+    """Inputs were hard links into the store once."""
+    client.types.define(
+        {
+            "kind": "command", "name": "vandal", "version": "1", "inputs": {"genome": {"required": True}},
+            "command": {"argv": ["sh", "-c", 'chmod u+w "$1"; echo broken > "$1"', "vandal", "${input.genome}"]},
+        }
+    )  # fmt: skip
+    stored = client.files.upload(LAMBDA)
+    job = client.submit("vandal", inputs={"genome": stored.id})
+    assert job.wait(60, progress=False).state == "completed"
+    assert client.files.download(stored, tmp_path / "back", progress=False).read_bytes() == LAMBDA.read_bytes()
