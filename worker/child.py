@@ -7,6 +7,7 @@ subreaper, so that no process of a job leaves its tree; a slot; and connections 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -210,6 +211,8 @@ def begin(settings: Settings, agent: int) -> Child:
     global _child  # noqa: PLW0603 - one process is one pool child
     os.setsid()
     trees.set_subreaper()
+    # Job code may use multiprocessing: the children of a daemonic process, which billiard makes this one, are refused.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]  # noqa: SLF001
     attached = attach(launch.slots_file(settings.run_dir, agent))
     _child = Child(settings, agent, attached, attached.take())
     _child.interrupts.install()

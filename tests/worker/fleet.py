@@ -20,9 +20,10 @@ from broker_config import Settings, broker_connection, environment, timings
 from longshore.declare import load
 from shared import catalog, control, persist
 from shared.enqueue import Courier
+from shared.execute import Offer
 from shared.lifecycle import Event, PauseMode
 from shared.migrations import upgrade
-from shared.models import Execution, Job, LogChunk, StatusRecord, StoredFile, User, Worker
+from shared.models import Execution, Job, LogChunk, Revision, StatusRecord, StoredFile, User, Worker
 from shared.persist import Order
 from shared.principal import Principal, Scope
 from shared.store import Store
@@ -120,7 +121,7 @@ class Fleet:
             data_dir=directory / "data",
             database_url=database_url,
             broker_url=broker_url,
-            jobs="tests.jobs",
+            jobs="tests.jobs,tests.worker.odd_jobs",
             slots=2,
             **overrides,
         )
@@ -167,7 +168,15 @@ class Fleet:
 
     def declare(self) -> None:
         """The job types of `tests.jobs`, as a worker that starts puts them on record."""
-        catalog.declare(self.store, [each.declaration for each in load(["tests.jobs"]).values()], "test")
+        catalog.declare(
+            self.store, [each.declaration for each in load(["tests.jobs", "tests.worker.odd_jobs"]).values()], "test"
+        )
+
+    def offer(self) -> Offer:
+        """What a worker that runs everything would offer."""
+        with self.store.reading() as connection:
+            revisions = frozenset(connection.execute(select(Revision.hash)).scalars())
+        return Offer(self.user.user_id, "test", "node", os.getpid(), "default", revisions)
 
     def define(self, declaration: dict[str, Any]) -> None:
         """A command type."""
@@ -205,6 +214,9 @@ class Fleet:
 
     def outputs(self, job_id: UUID) -> list[Row[Any]]:
         return self._rows(select(*StoredFile.__table__.columns).where(StoredFile.job_id == job_id))
+
+    def started_before(self, instant: int) -> list[Row[Any]]:
+        return self._rows(select(*Job.__table__.columns).where(Job.started_at < instant))
 
     def log(self, job_id: UUID, stream: str) -> str:
         query = select(LogChunk.data).where(LogChunk.job_id == job_id, LogChunk.stream == stream)
