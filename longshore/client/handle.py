@@ -86,7 +86,7 @@ class JobHandle:
         return job.result
 
     def events(self, *, after: int = 0, timeout: float | None = None) -> Iterator[StatusRecord]:
-        """Go through the history, live, until the job is final: each record once and in order."""
+        """Go through the history, live, until the job is final: each record once and in order. Raises WaitTimeout."""
         yield from History(self._transport, self.id, after, Deadline(timeout))
 
     def snapshots(self, timeout: float | None = None) -> Iterator[Job]:

@@ -6,10 +6,11 @@ import codecs
 from collections.abc import Iterator
 from typing import Any, TypedDict
 
-from longshore.client.retrying import Deadline
+from longshore.client.problems import Unavailable
+from longshore.client.retrying import Deadline, Outage
 from longshore.client.streaming import Feed, Hint, Message
 from longshore.client.transport import Call, Transport
-from longshore.client.waiting import Snapshots
+from longshore.client.waiting import OUTAGE, Snapshots
 from longshore.models import FINAL_STATES, Job
 
 
@@ -39,15 +40,24 @@ class AttemptLog:
 
     def followed(self) -> Iterator[str]:
         """Give what there is and what comes, until the attempt has ended."""
+        outage = Outage(OUTAGE)
         feed = Feed(self._transport, self._path, Deadline(None), self._parameters() | {"follow": "true"})
         for message in feed:
             if message is Hint.TICK:
-                yield from self.present()
+                yield from self._patiently(outage)
                 feed.last_id = None if self._offset is None else str(self._offset)
             elif isinstance(message, Message):
                 yield from self._told(message)
             if self._ended:
                 return
+
+    def _patiently(self, outage: Outage) -> Iterator[str]:
+        try:
+            yield from self.present()
+        except Unavailable as error:
+            outage.bear(error)
+        else:
+            outage.is_over()
 
     def _told(self, message: Message) -> Iterator[str]:
         self._ended = message.event == "end"

@@ -24,8 +24,9 @@ class Deadline:
         """Seconds left; 0 when it has passed."""
         return float("inf") if self._end is None else max(0.0, self._end - self._clock())
 
-    def __bool__(self) -> bool:
-        """Whether it has passed."""
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is left of it."""
         return self.remaining() == 0
 
 
@@ -45,6 +46,24 @@ class Attempts:
         self._sleep(pause)
         self._next = min(self._next * 2, LONGEST_PAUSE)
         return True
+
+
+class Outage:
+    """Lets a watcher ride out a broker that is away for a while, but not for ever."""
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self._deadline: Deadline | None = None
+
+    def bear(self, error: Exception) -> None:
+        """Take an error that tells that the broker is away; raise it when this has lasted too long."""
+        self._deadline = self._deadline or Deadline(self._longest)
+        if self._deadline.passed:
+            raise error
+
+    def is_over(self) -> None:
+        """Note that the broker has answered."""
+        self._deadline = None
 
 
 def retry_after(header: str | None) -> float | None:

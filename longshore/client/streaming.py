@@ -37,11 +37,11 @@ class Hint(Enum):
 
 @dataclass(frozen=True)
 class Message:
-    """One server-sent event; `data` is its JSON."""
+    """One server-sent event; `data` is its JSON object."""
 
     id: str
     event: str
-    data: Any
+    data: Mapping[str, Any]
 
 
 def parse(lines: Iterable[str]) -> Iterator[Message | Hint]:
@@ -56,15 +56,17 @@ def parse(lines: Iterable[str]) -> Iterator[Message | Hint]:
             fields[name] = f"{fields[name]}\n{value}" if name == "data" and name in fields else value
         elif fields:
             if "data" in fields:
-                yield Message(fields.get("id", ""), fields.get("event", "message"), _json(fields["data"]))
+                yield Message(fields.get("id", ""), fields.get("event", "message"), _document(fields["data"]))
             fields = {}
 
 
-def _json(text: str) -> Any:
+def _document(text: str) -> Mapping[str, Any]:
+    """Read a JSON object; what a strange server sends instead says nothing."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError:
-        return text
+        value = None
+    return value if isinstance(value, dict) else {}
 
 
 class Feed:
@@ -85,7 +87,7 @@ class Feed:
     def __iter__(self) -> Iterator[Message | Hint]:
         """Go on after broken connections where the last one stopped; end at the deadline."""
         spell = SHORTEST_SPELL
-        while not self._deadline:
+        while not self._deadline.passed:
             worked = yield from self._streamed()
             spell = SHORTEST_SPELL if worked else min(spell * 4, LONGEST_SPELL)
             yield from self._ticks(Deadline(min(spell, self._deadline.remaining())))
@@ -120,7 +122,7 @@ class Feed:
         interval = FIRST_INTERVAL
         while True:
             yield Hint.TICK
-            if spell:
+            if spell.passed:
                 return
             time.sleep(min(interval, spell.remaining()))
             interval = min(interval * 1.5, LONGEST_INTERVAL)

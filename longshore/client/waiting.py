@@ -7,7 +7,7 @@ from itertools import chain
 
 from longshore.client.bars import Bar, bar
 from longshore.client.problems import Unavailable, WaitTimeout
-from longshore.client.retrying import Deadline
+from longshore.client.retrying import Deadline, Outage
 from longshore.client.streaming import Feed, Hint, Message
 from longshore.client.transport import Call, Transport
 from longshore.models import FINAL_STATES, Job, StatusRecord
@@ -29,7 +29,7 @@ class Snapshots:
         self._until = frozenset(until)
         self._etag: str | None = None
         self._rest = Deadline(0)
-        self._outage: Deadline | None = None
+        self._outage = Outage(OUTAGE)
 
     def __iter__(self) -> Iterator[Job]:
         """Look at the job now, and whenever the broker says that something happened."""
@@ -41,17 +41,15 @@ class Snapshots:
                     return
 
     def _look(self, message: Message | Hint) -> Job | None:
-        if isinstance(message, Message) and not (self._rest or _is_weighty(message, self._until)):
+        if isinstance(message, Message) and not (self._rest.passed or _is_weighty(message, self._until)):
             return None
         self._rest = Deadline(SHOWN_AT_MOST_EVERY)
         try:
             job = self._changed()
-        except Unavailable:
-            self._outage = self._outage or Deadline(OUTAGE)
-            if self._outage:
-                raise
+        except Unavailable as error:
+            self._outage.bear(error)
             return None
-        self._outage = None
+        self._outage.is_over()
         return job
 
     def _changed(self) -> Job | None:
@@ -62,44 +60,54 @@ class Snapshots:
         return Job.read(response.json()) if response.is_success else None
 
 
-def _is_weighty(message: Message, until: frozenset[str]) -> bool:
+def _is_weighty(message: Message, until: Collection[str]) -> bool:
     """Whether the message tells of a state that may end the watching: it is never skipped."""
-    state = message.data.get("state") if isinstance(message.data, dict) else None
+    state = message.data.get("state")
     return state in until or state in FINAL_STATES
 
 
 class History:
-    """The status records of a job, each once and in order, the old ones first. Ends with the final one."""
+    """The status records of a job, each once and in order, the old ones first. Ends with the final one.
+
+    Raises WaitTimeout when the deadline comes before it.
+    """
 
     def __init__(self, transport: Transport, job_id: str, after: int, deadline: Deadline) -> None:
         self._transport = transport
         self._path = f"jobs/{job_id}"
         self._last = after
         self._deadline = deadline
+        self._outage = Outage(OUTAGE)
 
     def __iter__(self) -> Iterator[StatusRecord]:
         """Take records from the stream; what it leaves out is asked for, since their numbers have no gaps."""
         for message in Feed(self._transport, f"{self._path}/events", self._deadline):
-            for record in self._new(message):
-                self._last = record.seq
-                yield record
-                if record.is_final and self._is_last(record):
-                    return
+            try:
+                is_over = self._is_over(message)  # asked before the records are read, so that none is missing
+                for record in self._asked_for() if is_over else self._new(message):
+                    self._last = record.seq
+                    yield record
+            except Unavailable as error:
+                self._outage.bear(error)
+                continue
+            self._outage.is_over()
+            if is_over:
+                return
+        raise WaitTimeout("The time to follow the job is over; it goes on")
+
+    def _is_over(self, message: Message | Hint) -> bool:
+        """Whether the job is final; the end that a message tells of may be an old one, before a rerun."""
+        if message is Hint.BEAT or (isinstance(message, Message) and not _is_weighty(message, FINAL_STATES)):
+            return False
+        return Job.read(self._transport.get(self._path)).is_final
 
     def _new(self, message: Message | Hint) -> Iterator[StatusRecord]:
         if isinstance(message, Hint):
             return iter(()) if message is Hint.BEAT else self._asked_for()
-        if not isinstance(message.data, dict) or "seq" not in message.data:
-            return iter(())
         record = StatusRecord.read(message.data)
         if record.seq <= self._last:
             return iter(())
         return iter((record,)) if record.seq == self._last + 1 else self._asked_for()
-
-    def _is_last(self, record: StatusRecord) -> bool:
-        """Whether nothing follows: after an old end there is a rerun."""
-        job = Job.read(self._transport.get(self._path))
-        return job.is_final and job.rerun == record.rerun
 
     def _asked_for(self) -> Iterator[StatusRecord]:
         path = f"{self._path}/status-records"

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from longshore.client import Client, NotFound, WaitTimeout
+from longshore.client import Client, NotFound, Unavailable, WaitTimeout
 from longshore.client.streaming import Hint, Message, parse
 from longshore.models import StatusRecord
 
@@ -18,7 +18,7 @@ ID = "0190a5f0-0000-7000-8000-000000000001"
 
 def test_messages_are_read_from_lines() -> None:
     lines = ["retry: 2000", "", ": beat", "", "id: 7", "event: end", 'data: {"a":', "data: 1}", "", "data: text", ""]
-    assert list(parse(lines)) == [Hint.BEAT, Message("7", "end", {"a": 1}), Message("", "message", "text")]
+    assert list(parse(lines)) == [Hint.BEAT, Message("7", "end", {"a": 1}), Message("", "message", {})]
 
 
 def test_a_message_that_was_cut_off_is_none() -> None:
@@ -73,12 +73,18 @@ def seen(records: Iterator[StatusRecord]) -> list[int]:
 
 
 def test_a_broken_stream_is_opened_again_where_it_broke() -> None:
-    broker = Broker(1)
-    broker.history = []  # nothing can be looked up: all comes from the streams
-    broker.bodies = [Breaks(event(1), event(2)), Breaks(event(2), event(3), event(4, "completed"))]
-    with client_of(broker) as client:
+    broker = Broker(2, Breaks(event(1), event(2)), Breaks(event(2), event(3)), final="running")
+
+    def grows(request: httpx.Request) -> httpx.Response:
+        if len(broker.streams) == 2 and len(broker.history) == 2:
+            broker.history += [record(3), record(4, "completed")]
+        answer = broker(request)
+        broker.job["state"] = broker.history[-1]["state"]
+        return answer
+
+    with client_of(grows) as client:
         assert seen(client.get(ID).events()) == [1, 2, 3, 4]
-    assert [request.headers.get("Last-Event-ID") for request in broker.streams] == [None, "c2"]
+    assert [request.headers.get("Last-Event-ID") for request in broker.streams][:2] == [None, "c2"]
 
 
 def test_what_a_stream_leaves_out_is_asked_for() -> None:
@@ -91,6 +97,12 @@ def test_without_any_stream_the_history_is_asked_for_at_intervals() -> None:
     broker = Broker(3)
     with client_of(broker) as client:
         assert seen(client.get(ID).events(after=1)) == [2, 3]
+
+
+@pytest.mark.parametrize("after", [3, 7])
+def test_after_the_last_record_of_a_job_that_has_ended_there_is_nothing(after: int) -> None:
+    with client_of(Broker(3)) as client:
+        assert seen(client.get(ID).events(after=after)) == []
 
 
 def test_the_end_before_a_rerun_is_not_the_end() -> None:
@@ -113,6 +125,8 @@ def test_waiting_ends_in_time_without_a_stream(timeout: float) -> None:
     broker = Broker(1, final="running")
     with client_of(broker) as client, pytest.raises(WaitTimeout, match=r"running.*it goes on"):
         client.get(ID).wait(timeout=timeout, progress=False)
+    with client_of(broker) as client, pytest.raises(WaitTimeout):
+        list(client.get(ID).events(timeout=timeout))
 
 
 def test_a_job_that_is_removed_meanwhile_ends_the_waiting() -> None:
@@ -148,3 +162,23 @@ def test_a_job_that_has_ended_is_seen_without_waiting_and_without_a_stream() -> 
     with client_of(broker) as client:
         assert client.get(ID).wait(timeout=0, progress=False).state == "completed"
     assert broker.streams == []
+
+
+def test_a_broker_that_stays_away_ends_the_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longshore.client.waiting.OUTAGE", 0.3)
+    broker = Broker(1, final="running")
+    looks = 0
+
+    def goes_away(request: httpx.Request) -> httpx.Response:
+        nonlocal looks
+        looks += 1
+        if looks > 1:
+            raise httpx.ConnectError("refused", request=request)
+        return broker(request)
+
+    with client_of(goes_away) as client:
+        job = client.get(ID)
+        with pytest.raises(Unavailable):
+            job.wait(timeout=20, progress=False)
+        with pytest.raises(Unavailable):
+            list(job.events())
