@@ -1,35 +1,12 @@
-"""Log lines of the worker's processes: text for people, JSON for machines; what job code logs goes elsewhere."""
+"""Log lines of the worker's processes; what job code logs goes elsewhere."""
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-import time
 
 from broker_config import Settings
-
-TEXT = "%(asctime)s %(levelname)-7s %(processName)s[%(process)d] %(name)s: %(message)s"
-QUIET = ("kombu", "amqp", "celery.utils.functional", "celery.worker.strategy", "celery.app.trace")
-"""Loggers whose news of every message would drown the rest."""
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Gives the line."""
-        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line = {
-            "at": f"{at}.{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "pid": record.process,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+from shared.log_lines import QUIET, TEXT, JsonLines
 
 
 def set_up(settings: Settings) -> None:
