@@ -11,6 +11,9 @@ import pytest
 from longshore.client import Client
 from tests.launcher.installation import Installation
 from tests.servers.processes import server_directory
+from tests.waiting import wait_for
+
+PATIENCE = 30.0
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +41,12 @@ def gate(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / f"gate-{uuid4().hex[:8]}"
     yield path
     path.touch()
+
+
+@pytest.fixture
+def running(client: Client, gate: Path) -> str:
+    """The number of a job that runs until its gate is there."""
+    arrived = gate.with_suffix(".arrived")
+    job = client.submit("gated", {"gate": str(gate), "arrived": str(arrived)})
+    wait_for(arrived.exists, PATIENCE, "the job to run")
+    return str(job.number)

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import os
-import pty
-import signal
-import struct
 import subprocess
 import sys
-import termios
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,15 +55,6 @@ def run(broker_up: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         return Said(code, shown.out, shown.err)
 
     return run
-
-
-@pytest.fixture
-def running(client: Client, gate: Path) -> str:
-    """The number of a job that runs until its gate is there."""
-    arrived = gate.with_suffix(".arrived")
-    job = client.submit("gated", {"gate": str(gate), "arrived": str(arrived)})
-    wait_for(arrived.exists, PATIENCE, "the job to run")
-    return str(job.number)
 
 
 # ---------------------------------------------------------------------------------------- submit and show
@@ -327,99 +312,6 @@ def test_a_queue_is_paused_and_resumed(run: Run) -> None:
     assert run("queues", "pause", name, "--reason", "full", "-o", "json").json == {"name": name, "paused": True}
     assert "full" in run("queues").out
     assert run("queues", "resume", name).code == 0
-
-
-# ------------------------------------------------------------------------------------------ on a terminal
-
-
-class Terminal:
-    """A command that believes it is on a terminal."""
-
-    def __init__(self, environ: dict[str, str], *arguments: str) -> None:
-        self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "longshore.cli", *arguments],
-            env={**environ, "TERM": "xterm"},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
-        os.close(theirs)
-        os.set_blocking(self._ours, False)
-        self.seen = ""
-
-    def read(self) -> str:
-        try:
-            self.seen += os.read(self._ours, 65_536).decode(errors="replace")
-        except (BlockingIOError, OSError):
-            time.sleep(0.01)  # a terminal that says nothing cannot be waited for in another way
-        return self.seen
-
-    def shows(self, text: str) -> None:
-        wait_for(lambda: text in self.read(), PATIENCE, f"{text!r} on the terminal")
-
-    def type(self, text: str) -> None:
-        os.write(self._ours, text.encode())
-
-    def ends(self) -> int:
-        wait_for(lambda: (self.read(), self.process.poll() is not None)[1], PATIENCE, "the command to end")
-        self.read()
-        return self.process.wait()
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self._ours)
-
-
-@pytest.fixture
-def terminal(broker_up: Installation) -> Iterator[Callable[..., Terminal]]:
-    opened: list[Terminal] = []
-
-    def open_one(*arguments: str) -> Terminal:
-        opened.append(Terminal(broker_up.environment, *arguments))
-        return opened[-1]
-
-    yield open_one
-    for each in opened:
-        each.close()
-
-
-def test_watch_draws_the_stages(terminal: Callable[..., Terminal], running: str, gate: Path) -> None:
-    screen = terminal("watch", running, "--exit-status")
-    for words in ("gated", "before", "after", "running"):
-        screen.shows(words)
-    gate.touch()
-    screen.shows("completed")
-    assert screen.ends() == Exit.OK
-    assert "✓" in screen.seen
-
-
-def test_ctrl_c_leaves_the_job_running(terminal: Callable[..., Terminal], running: str, client: Client) -> None:
-    screen = terminal("watch", running)
-    screen.shows("running")
-    screen.process.send_signal(signal.SIGINT)
-    assert screen.ends() == Exit.CANCELLED
-    assert f"Job {running} goes on" in screen.seen
-    assert next(client.jobs(query={"number": int(running)})).job.state == "running"
-
-
-def test_waiting_shows_a_bar(terminal: Callable[..., Terminal]) -> None:
-    screen = terminal("submit", "sleep", "--arg", "seconds=1", "--wait")
-    screen.shows("sleep")
-    screen.shows("━")
-    assert screen.ends() == Exit.OK
-
-
-def test_watch_without_a_job_lets_people_choose(terminal: Callable[..., Terminal], running: str, gate: Path) -> None:
-    screen = terminal("watch")
-    screen.shows("Which job")
-    screen.type(f"{running}\n")
-    screen.shows("running")
-    gate.touch()
-    assert screen.ends() == Exit.OK
 
 
 def test_a_user_with_a_password_is_made(run: Run, broker_up: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
