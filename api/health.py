@@ -13,6 +13,9 @@ from shared.errors import BrokerUnavailable, LongshoreError
 LEAST_FREE = 256 * 1024 * 1024
 """bytes free in the file store under which it is reported"""
 
+STALL = 2.0
+"""seconds for which the feed may be held back before it is reported"""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -75,6 +78,15 @@ def files(made: Installation) -> Check:
     return Check("files", fine=enough, detail=f"{free >> 20} MiB are free.", remedy="" if enough else "Make room.")
 
 
+def feed(made: Installation) -> Check:
+    """Whether the feed goes on; a transaction that stays open holds it back."""
+    stall = observe.feed_stall(made.store)
+    if stall < STALL:
+        return Check("feed", fine=True, detail="It is up to date.")
+    remedy = "Look for a transaction that stays open on the database (pg_stat_activity)."
+    return Check("feed", fine=False, detail=f"A record has been waiting for {stall:.0f} s.", remedy=remedy)
+
+
 def streams(made: Installation) -> Check:
     """Whether there is room for another stream."""
     taken, most = made.feed.open_streams, made.settings.max_streams
@@ -85,6 +97,7 @@ _FURTHER: Sequence[tuple[str, Callable[[Installation], Check]]] = (
     ("broker", broker),
     ("workers", workers),
     ("files", files),
+    ("feed", feed),
     ("streams", streams),
 )
 

@@ -30,6 +30,9 @@ INTERVAL = 0.2
 BEAT = 5.0
 """seconds after which an idle stream says that it lives"""
 
+LONGEST = 3600.0
+"""seconds after which a stream ends; its client comes back with `Last-Event-ID`, and its credential is checked anew"""
+
 MOST_WAITING = 1000
 """records kept for a stream whose client is slow"""
 
@@ -54,13 +57,19 @@ class Place:
     """One of the places for streams of this process, taken until it is given back or closed."""
 
     def __init__(self) -> None:
-        self.closed = False
+        self._closed = False
+        self._until = time.monotonic() + LONGEST
         self._changed = threading.Condition()
+
+    @property
+    def closed(self) -> bool:
+        """Whether to end now."""
+        return self._closed or time.monotonic() > self._until
 
     def close(self) -> None:
         """Tells whoever holds it to end."""
         with self._changed:
-            self.closed = True
+            self._closed = True
             self._changed.notify_all()
 
     def rest(self, seconds: float) -> None:

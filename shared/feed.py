@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Connection, Select, literal, select, tuple_
+from sqlalchemy import BigInteger, Connection, Select, func, literal, select, tuple_
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -19,7 +19,7 @@ from shared.errors import FieldProblem, InvalidInput
 from shared.json_values import is_fit_whole
 from shared.lifecycle import FINAL
 from shared.models import Job, StatusRecord
-from shared.models.types import oldest_xact
+from shared.models.types import MICROSECONDS, now, oldest_xact
 from shared.paging import check_limit
 from shared.principal import Principal
 from shared.store import Store
@@ -74,6 +74,16 @@ def feed_end(store: Store) -> str:
     """The cursor after which only what happens from now on is read."""
     with store.reading() as connection:
         return cursor_at(_end(connection, is_sqlite=store.is_sqlite))
+
+
+def feed_stall(store: Store) -> float:
+    """For how many seconds a record has been waiting to be shown, because an older transaction is still open."""
+    if store.is_sqlite:
+        return 0.0
+    query = select(func.coalesce(func.min(StatusRecord.at), now()), now()).where(StatusRecord.xid >= oldest_xact())
+    with store.reading() as connection:
+        since, present = connection.execute(query).one()
+    return max(0.0, (present - since) / MICROSECONDS)
 
 
 def has_ended_before(store: Store, principal: Principal, job_id: UUID, cursor: str) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Connection, func, literal, select
 from sqlalchemy.engine import Row
 
 from shared.errors import NotFound
-from shared.feed import cursor_at, feed, feed_end, has_ended_before, position, position_in
+from shared.feed import cursor_at, feed, feed_end, feed_stall, has_ended_before, position, position_in
 from shared.fleet import PRESENCE, QueueView, queues, worker, workers
 from shared.job_log import read_log
 from shared.lifecycle import State
@@ -25,8 +25,9 @@ from shared.visibility import job_with_owner, visible
 from shared.why import Why, explain
 
 __all__ = [
-    "Page", "QueueView", "Why", "counts", "cursor_at", "executions", "feed", "feed_end", "get", "has_ended_before",
-    "list_jobs", "position", "position_in", "queues", "read_log", "records", "why", "worker", "workers",
+    "Page", "QueueView", "Why", "counts", "cursor_at", "executions", "feed", "feed_end", "feed_stall", "get",
+    "has_ended_before", "list_jobs", "position", "position_in", "queues", "read_log", "records", "why",
+    "worker", "workers",
 ]  # fmt: skip
 
 
