@@ -9,7 +9,7 @@ import click
 
 from longshore.cli.filters import moment
 from longshore.cli.naming import find_job, job_argument, jobs_argument
-from longshore.cli.output import print_json, state_word
+from longshore.cli.output import print_job, print_json
 from longshore.cli.session import Session, output_options, pass_session
 
 
@@ -34,11 +34,7 @@ def edit(session: Session, /, job: str, **changes: Any) -> None:
         given["labels"] = list(given["labels"])
     if "not_before" in given:
         given["not_before"] = moment(given["not_before"])
-    changed = find_job(session.client, job).edit(**given)
-    if session.as_json:
-        print_json(session, dict(changed.raw))
-    else:
-        click.echo(f"{changed.number}  {changed.id}  {state_word(changed.shown_state)}")
+    print_job(session, find_job(session.client, job).edit(**given))
 
 
 @click.command()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import click
 
 from longshore.cli.session import Session
+from longshore.models import Job
 
 _COLOURS = {
     "draft": "bright_black",
@@ -111,6 +112,14 @@ def print_card(pairs: Iterable[tuple[str, str]]) -> None:
         click.echo(f"{click.style(name.rjust(width), bold=True)}  {lines[0]}")
         for line in lines[1:]:
             click.echo(" " * (width + 2) + line)
+
+
+def print_job(session: Session, job: Job) -> None:
+    """Print number, id and state of a job, or its whole document in JSON."""
+    if session.as_json:
+        print_json(session, dict(job.raw))
+    else:
+        click.echo(f"{job.number}  {job.id}  {state_word(job.shown_state)}")
 
 
 # ------------------------------------------------------------------------------------------------- values

@@ -13,7 +13,7 @@ import click
 
 from longshore.cli.exits import Stop, exit_of
 from longshore.cli.filters import moment
-from longshore.cli.output import print_json, state_word
+from longshore.cli.output import print_job, print_json, state_word
 from longshore.cli.session import Session, output_options, pass_session
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def submit(
     args = {**_json_object(args_text), **_pairs(pairs)}
     handle = session.client.submit(type, args, inputs=_inputs(inputs), **_fields(wishes))
     if not (wait or watch):
-        _print_job(session, handle)
+        print_job(session, handle.job)
         return
     session.note(f"Job {handle.number}  {handle.id}")
     _see_to_end(session, handle, wait_timeout, watch=watch)
@@ -105,13 +105,6 @@ def _print_end(handle: JobHandle) -> None:
         click.echo(f"{job.error.name}: {job.error.message}", err=True)
     if job.result is not None:
         click.echo(json.dumps(job.result, indent=2, ensure_ascii=False))
-
-
-def _print_job(session: Session, handle: JobHandle) -> None:
-    if session.as_json:
-        print_json(session, dict(handle.job.raw))
-    else:
-        click.echo(f"{handle.number}  {handle.id}  {state_word(handle.job.shown_state)}")
 
 
 # ------------------------------------------------------------------------------------- reading what is given
