@@ -30,8 +30,9 @@ from shared.query import Page, keyset_page
 from shared.store import Store, Transaction
 
 __all__ = [
-    "current", "declare", "define", "find", "list_types", "offered", "pause_queue", "pause_type", "remove",
-    "resume_queue", "resume_type", "retire", "revise", "revision", "revisions", "validate_args",
+    "current", "declare", "define", "find", "interfaces", "list_types", "offered", "pause_queue", "pause_type",
+    "remove", "resume_queue", "resume_type", "retire", "revise", "revision", "revisions", "validate_args",
+    "with_interfaces",
 ]  # fmt: skip
 
 QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -54,9 +55,18 @@ def declare(store: Store, declarations: Sequence[Mapping[str, Any]], by: str) ->
 
 def offered(store: Store, declarations: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     """All revisions that the code behind `declarations` can run: those of the same type with the same interface."""
-    interfaces = [interface_hash(completed(each)) for each in declarations]
+    return with_interfaces(store, interfaces(declarations))
+
+
+def interfaces(declarations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The hash of what each declaration promises to job code; dear enough to be kept by who asks often."""
+    return [interface_hash(completed(each)) for each in declarations]
+
+
+def with_interfaces(store: Store, wanted: Sequence[str]) -> frozenset[str]:
+    """All revisions that have one of these interfaces at present."""
     with store.reading() as connection:
-        return frozenset(connection.scalars(select(Revision.hash).where(Revision.interface.in_(interfaces))))
+        return frozenset(connection.scalars(select(Revision.hash).where(Revision.interface.in_(wanted))))
 
 
 def _key(declaration: Mapping[str, Any]) -> tuple[str, str]:

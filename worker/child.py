@@ -135,7 +135,7 @@ class Child:
         """What this child can run of a queue."""
         known = self.launch
         if time.monotonic() > self._offered_until:
-            self._offered = insist(lambda: catalog.offered(self.store, known.declarations))
+            self._offered = insist(lambda: catalog.with_interfaces(self.store, known.interfaces))
             self._offered_until = time.monotonic() + OFFERS_FRESH
         return Offer(known.worker_id, known.name, known.node, os.getpid(), queue, self._offered, self.settings.lease)
 

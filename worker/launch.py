@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from worker.trees import start_time
@@ -27,12 +26,12 @@ class Launch:
     agent: int
     agent_started: int
     """start time of the agent's process: together with its pid it is unique"""
-    declarations: Sequence[Mapping[str, Any]]
-    """the python job types it offers"""
+    interfaces: Sequence[str]
+    """hashes of the interfaces that its job code has"""
 
     def write(self, run_dir: Path) -> None:
         """Makes the launch known, at once and as a whole."""
-        values = {**vars(self), "worker_id": str(self.worker_id), "declarations": list(self.declarations)}
+        values = {**vars(self), "worker_id": str(self.worker_id), "interfaces": list(self.interfaces)}
         target = launch_file(run_dir, self.agent)
         draft = target.with_suffix(".new")
         draft.write_text(json.dumps(values))

@@ -20,7 +20,8 @@ def place(work_dir: Path, lease: Lease) -> Path:
 def create(work_dir: Path, lease: Lease) -> Path:
     """Makes the work directory of an execution, empty and closed to others."""
     path = place(work_dir, lease)
-    remove(path)
+    if path.exists():
+        remove(path)
     path.mkdir(mode=0o700, parents=True)
     return path
 

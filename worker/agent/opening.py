@@ -61,9 +61,10 @@ def open_up(store: Store, settings: Settings, worker_id: UUID, declared: Sequenc
     """
     name = name_of(settings)
     insist(lambda: catalog.declare(store, declared, name))
-    offers = insist(lambda: catalog.offered(store, declared))
+    interfaces = catalog.interfaces(declared)
+    offers = insist(lambda: catalog.with_interfaces(store, interfaces))
     agent = os.getpid()
-    Launch(worker_id, name, settings.node, agent, start_time(agent) or 0, declared).write(settings.run_dir)
+    Launch(worker_id, name, settings.node, agent, start_time(agent) or 0, interfaces).write(settings.run_dir)
     return offers
 
 
