@@ -64,7 +64,8 @@ def workers(made: Installation) -> Check:
         detail = f"Nobody serves: {', '.join(unserved)}."
         return Check("workers", fine=False, detail=detail, remedy="Start `longshore worker` with LONGSHORE_QUEUES.")
     present = observe.workers(made.store, presence=made.settings.presence, limit=1000).items
-    return Check("workers", fine=True, detail=f"{len(present)} workers with {sum(row.slots for row in present)} slots.")
+    slots = sum(row.slots for row in present)
+    return Check("workers", fine=True, detail=f"Workers: {len(present)}; slots: {slots}.")
 
 
 def files(made: Installation) -> Check:

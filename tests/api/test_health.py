@@ -4,13 +4,16 @@ import socket
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 
 from api import create_app
 from api.installation import of
 from broker_config import Settings
+from shared import access, migrations
 from tests.api.people import Somebody, World
+from tests.waiting import wait_for
 
 
 def test_a_process_that_serves_says_so(world: World) -> None:
@@ -62,3 +65,22 @@ def test_submitting_never_waits_for_the_broker(alice: Somebody, app: Flask) -> N
         alice.submit()
     assert time.monotonic() - started < 2
     assert not of(app).settings.broker_is_embedded
+
+
+def test_a_feed_held_back_is_told(postgres_url: str, tmp_path: Path) -> None:
+    migrations.upgrade(postgres_url)
+    app = create_app(Settings.from_env({}, data_dir=tmp_path, database_url=postgres_url), with_upkeep=False)
+    world = World(app, access.ensure_admin(of(app).store) or "")
+    with of(app).store.engine.connect() as holder:
+        holder.exec_driver_sql("SELECT pg_current_xact_id()")
+        world.admin.submit()
+        told = wait_for(lambda: _unwell(world, "feed"), 10, "the feed to be reported")
+        assert "pg_stat_activity" in told["remedy"]
+        holder.rollback()
+    assert not _unwell(world, "feed")
+    of(app).close()
+
+
+def _unwell(world: World, name: str) -> Any:
+    checks = world.nobody.get("/healthz", root=True).json["checks"]
+    return next((check for check in checks if check["name"] == name and not check["fine"]), None)
