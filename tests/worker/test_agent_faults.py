@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from uuid import UUID
@@ -164,3 +165,16 @@ def test_the_processes_of_a_worker_are_where_they_belong(quick: Fleet) -> None:
     assert psutil.Process(worker.pid).children() == [main]
     for child in worker.pool_children():
         assert os.getsid(child.pid) == child.pid
+
+
+def test_a_worker_whose_launcher_is_gone_ends_and_burns_nothing(quick: Fleet, tmp_path: Path) -> None:
+    launcher = subprocess.Popen(["sleep", "300"])
+    worker = quick.launch([sys.executable, "-P", "-m", "worker.agent", "--launcher", str(launcher.pid)])
+    quick.await_ready(worker)
+    job_id, _ = start_counting(quick, tmp_path / "trace")
+    worker.tree()
+    launcher.kill()
+    launcher.wait()
+    assert worker.popen.wait(12) == 0
+    assert not worker.survivors()
+    assert (quick.job(job_id).state, quick.job(job_id).burnt) == ("queued", 0)

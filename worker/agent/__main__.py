@@ -50,7 +50,7 @@ def main() -> int:
         opening.work_directory(path)
     launch.sweep(settings.run_dir)
     try:
-        return _run(settings, count, queues, options.adopt)
+        return _run(settings, count, queues, options)
     finally:
         launch.forget(settings.run_dir, os.getpid())
         exits.exits_file(settings.run_dir, os.getpid()).unlink(missing_ok=True)
@@ -59,21 +59,22 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m worker.agent", description="Run a Longshore worker.")
     parser.add_argument("--adopt", type=int, help="Celery main that runs already, a child of this process")
+    parser.add_argument("--launcher", type=int, default=0, help="process without which the worker ends, and soon")
     parser.add_argument("--slots", type=int, help="how many jobs run at once; else the setting")
     parser.add_argument("--queues", help="queues to serve, by commas; else the setting")
     return parser.parse_args()
 
 
-def _run(settings: Settings, count: int, queues: tuple[str, ...], adopted: int | None) -> int:
-    main_process = CeleryMain(command(opening.name_of(settings), count, queues, settings.log_level), adopted)
+def _run(settings: Settings, count: int, queues: tuple[str, ...], options: argparse.Namespace) -> int:
+    main_process = CeleryMain(command(opening.name_of(settings), count, queues, settings.log_level), options.adopt)
     memory = slots.create(launch.slots_file(settings.run_dir, os.getpid()), count * 2 + SPARE_SLOTS)
     memory.set_agent(os.getpid())
-    if not adopted:
+    if not options.adopt:
         main_process.start()
     try:
         declared = opening.declarations(settings)
         worker = Worker(settings, memory, main_process, count, queues)
-        return worker.run(declared)
+        return worker.run(declared, options.launcher)
     except LongshoreError as error:
         log.error("%s", error)  # noqa: TRY400 - the message says it all
         return 1
@@ -109,8 +110,9 @@ class Worker:
         drain = Drain(settings.drain, memory, roster, ladder, main_process)
         self._agent = Agent(memory, roster, main_process, ladder, self._heartbeat, self._ends, drain, wake)
 
-    def run(self, declared: Sequence[Mapping[str, Any]]) -> int:
+    def run(self, declared: Sequence[Mapping[str, Any]], launcher: int) -> int:
         """Runs until the worker has ended; gives the exit status."""
+        self._agent.end_without(launcher)
         self._in_thread(lambda: self._open_up(declared))
         self._in_thread(lambda: self._ends.run(self._stop))
         try:

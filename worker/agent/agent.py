@@ -39,6 +39,7 @@ class Agent:
     ends: Ends
     drain: Drain
     wake: threading.Event
+    _launcher: tuple[int, int | None] | None = None
     _failed: bool = False
     _asked_to_end: bool = False
 
@@ -58,6 +59,11 @@ class Agent:
         self._failed = self._asked_to_end = True
         self.wake.set()
 
+    def end_without(self, launcher: int) -> None:
+        """The worker is to end, and soon, when this process is gone; 0 for none."""
+        if launcher:
+            self._launcher = launcher, trees.start_time(launcher)
+
     def _on_end_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._asked_to_end = True
         self.wake.set()
@@ -72,8 +78,9 @@ class Agent:
         if self.roster.refresh():
             self.heartbeat.soon()
         self._act()
-        if self._asked_to_end and not self.drain.begun:
-            self.drain.begin()
+        orphaned = self._launcher is not None and not trees.alive(*self._launcher)
+        if (self._asked_to_end or orphaned) and not self.drain.begun:
+            self.drain.begin(hurry=orphaned)
             self.heartbeat.present_now()
         if self.drain.begun:
             self.drain.step()

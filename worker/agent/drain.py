@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 CELERY_WITHIN = 5.0
 """seconds that Celery main may take to end once no job runs"""
+HURRY = 5.0
+"""seconds that jobs get at most when the worker's launcher is gone"""
 RECORD_WITHIN = 10.0
 """seconds that the last ends may take to be recorded, should the database be away"""
 
@@ -40,11 +42,12 @@ class Drain:
         """Whether the worker shuts down."""
         return self._until is not None
 
-    def begin(self) -> None:
-        """Starts it; a second call changes nothing."""
+    def begin(self, *, hurry: bool = False) -> None:
+        """Starts it; a second call changes nothing. `hurry`: whoever started the worker is gone."""
         if self._until is None:
-            log.info("draining: jobs get %g s", self._seconds)
-            self._until = time.monotonic() + self._seconds
+            seconds = min(self._seconds, HURRY) if hurry else self._seconds
+            log.info("draining: jobs get %g s", seconds)
+            self._until = time.monotonic() + seconds
             self._slots.draining = True
             self._main.ask_to_end()
 
