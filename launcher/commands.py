@@ -158,7 +158,9 @@ def upgrade(**given: Any) -> None:
 @plain_errors
 def current(**given: Any) -> None:
     """Print the database's revision."""
+    from launcher.prepare import is_yet_to_be_made
     from shared import migrations
 
-    found = migrations.current(Settings.from_env(**given).database_url)
+    settings = Settings.from_env(**given)
+    found = None if is_yet_to_be_made(settings) else migrations.current(settings.database_url)
     click.echo(found or "none: run `longshore db upgrade`")

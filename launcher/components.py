@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import json
 import sys
 from collections.abc import Mapping
@@ -49,7 +50,7 @@ def worker(settings: Settings) -> Component:
     """The worker's agent, which starts Celery and all the rest."""
     return Component(
         name="worker",
-        command=_interpreter("-m", "worker.agent"),
+        command=_interpreter("-m", "worker.agent", "--launcher", str(os.getpid())),
         environment=_environment(settings),
         serves=lambda: has_opened_up(settings.run_dir),
         stops_within=settings.drain + settings.grace_kill + WORKER_SPARE,

@@ -39,7 +39,7 @@ def start(settings: Settings) -> Holder:
             env=child_environment(settings),
             start_new_session=True,
         )
-    deadline = time.monotonic() + 3 * START_WITHIN
+    deadline = time.monotonic() + 2 * START_WITHIN
     while process.poll() is None and time.monotonic() < deadline:
         holder = directory.holder()
         if holder and holder.url and holder.identity.pid == process.pid:

@@ -6,6 +6,9 @@ Run as `python -m launcher.prepare` by the supervisor, so that its own process s
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+
+from sqlalchemy import make_url
 
 from broker_config import Settings
 from launcher.datadir import DataDirectory
@@ -31,6 +34,12 @@ def prepare(settings: Settings, *, replace_lost_token: bool = False) -> None:
         store.close()
     if token:
         directory.write_token(token)
+
+
+def is_yet_to_be_made(settings: Settings) -> bool:
+    """Whether the database is a file that does not exist; who only looks must not make it by looking."""
+    url = make_url(settings.database_url)
+    return url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from launcher.logs import last_lines
 from launcher.processes import Child, Component
 from shared.errors import ConfigurationError, LongshoreError
 
-START_WITHIN = 60.0
+START_WITHIN = 120.0
 KILL_WITHIN = 5.0
 LOOK = 0.05  # seconds between two looks while waiting for something
 WATCH = 0.5  # seconds between two looks while all is well

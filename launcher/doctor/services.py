@@ -5,17 +5,17 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from broker_config import Settings, broker_connection, broker_kind, embedded_socket, redacted
 from launcher.components import answers_ready
 from launcher.datadir import DataDirectory
 from launcher.doctor.findings import Finding, fail, fine, warn
+from launcher.prepare import is_yet_to_be_made
 from shared import migrations
 from shared.errors import BrokerUnavailable, Unavailable
 from shared.presence import workers_present
@@ -97,7 +97,7 @@ def _redis_client(settings: Settings) -> Redis:
 def database(settings: Settings) -> Iterator[Finding]:
     """The database answers quickly, has this release's tables, and its clock agrees with ours."""
     shown = redacted(settings.database_url)
-    if _is_missing_file(settings):
+    if is_yet_to_be_made(settings):
         yield warn("database", f"{shown} does not exist yet", "`longshore up` or `longshore db upgrade` makes it")
         return
     store = Store(settings.database_url, pool_size=1)
@@ -109,12 +109,6 @@ def database(settings: Settings) -> Iterator[Finding]:
         yield fail("database", f"{shown}: {redacted(error.detail)}", "check LONGSHORE_DATABASE_URL and the server")
     finally:
         store.close()
-
-
-def _is_missing_file(settings: Settings) -> bool:
-    """Looking must not create it."""
-    url = make_url(settings.database_url)
-    return url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
 
 
 def _database(store: Store, shown: str) -> Iterator[Finding]:
