@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -16,6 +18,10 @@ from shared.errors import FieldProblem, InvalidInput
 
 MAX_DEPTH = 32
 """How deep JSON bodies may nest."""
+
+_MOST = 2**63 - 1
+_MANY_DIGITS = re.compile(rb"\d{19}")
+"""only where so many digits stand together can a whole number be too large"""
 
 
 class Strict(ma.Schema):
@@ -39,8 +45,19 @@ def json_body(given: Request) -> Any:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"The body is not valid JSON: {error}.") from None
+    if _MANY_DIGITS.search(raw):
+        json.loads(raw, parse_int=_exact)
     refuse_unstorable(value)
     return value
+
+
+def _exact(digits: str) -> int:
+    """Refuses whole numbers that would be rounded without a word."""
+    if len(digits) > len(str(_MOST)) or not -_MOST <= int(digits) <= _MOST:
+        raise InvalidInput(
+            problems=[FieldProblem("", f"holds the whole number {digits[:40]}", "at most 64 bits; else text")]
+        )
+    return int(digits)
 
 
 def refuse_unstorable(value: Any) -> None:

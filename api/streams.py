@@ -230,8 +230,9 @@ class Feed:
     def _hand_out(self, streams: Sequence[Stream], cursor: str) -> str:
         try:
             records, cursor = observe.feed(self._store, None, cursor, PAGE)
-        except LongshoreError as error:
+        except Exception as error:  # noqa: BLE001 - without this thread all streams would fall silent for good
             log.warning("the feed cannot be read now: %s", error)
+            self._poked.wait(1.0)
             return cursor
         entries = [Entry(record, observe.position(record)) for record in records]
         for stream in streams if entries else ():

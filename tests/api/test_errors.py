@@ -42,6 +42,16 @@ def test_a_body_that_nests_too_deep(alice: Somebody) -> None:
     assert problem["errors"][0]["message"] == "is nested too deep"
 
 
+def test_a_number_that_would_be_rounded_is_refused(alice: Somebody) -> None:
+    def send(number: str) -> Any:
+        body = f'{{"type": "square", "args": {{"k": 1}}, "extra": {{"seed": {number}, "text": "{number}"}}}}'
+        return alice.post("/jobs", data=body.encode(), content_type="application/json")
+
+    assert send("9223372036854775807").json["extra"]["seed"] == 9223372036854775807
+    for number in ("9223372036854775808", "18446744073709551617", "1" * 5000):
+        assert "whole number" in _check(send(number), 422, "invalid-input")["errors"][0]["message"]
+
+
 def test_a_body_that_is_too_large(alice: Somebody) -> None:
     body = b'{"type": "square", "title": "' + b"x" * (1024 * 1024) + b'"}'
     _check(alice.post("/jobs", data=body, content_type="application/json"), 413, "too-large")
