@@ -45,18 +45,17 @@ def json_body(given: Request) -> Any:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"The body is not valid JSON: {error}.") from None
+    refuse_unstorable(value)
     if _MANY_DIGITS.search(raw):
         json.loads(raw, parse_int=_exact)
-    refuse_unstorable(value)
     return value
 
 
 def _exact(digits: str) -> int:
     """Refuses whole numbers that would be rounded without a word."""
-    if len(digits) > len(str(_MOST)) or not -_MOST <= int(digits) <= _MOST:
-        raise InvalidInput(
-            problems=[FieldProblem("", f"holds the whole number {digits[:40]}", "at most 64 bits; else text")]
-        )
+    if len(digits) > len(str(-_MOST)) or not -_MOST <= int(digits) <= _MOST:
+        problem = FieldProblem("", f"holds the whole number {digits[:40]}", "at most 64 bits; anything larger as text")
+        raise InvalidInput(problems=[problem])
     return int(digits)
 
 
