@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from api.installation import Installation
 from shared import migrations, observe
-from shared.errors import BrokerUnavailable, LongshoreError
+from shared.errors import LongshoreError
 
 LEAST_FREE = 256 * 1024 * 1024
 """bytes free in the file store under which it is reported"""
@@ -48,9 +48,7 @@ def database(made: Installation) -> Check:
 
 def broker(made: Installation) -> Check:
     """Whether the broker answers; without it jobs start on the next tick instead of at once."""
-    try:
-        made.wire.ping()
-    except BrokerUnavailable:
+    if not made.broker.answer():
         detail = "It does not answer; jobs are accepted, and start when it is back."
         return Check("broker", fine=False, detail=detail, remedy="Start it, or check LONGSHORE_BROKER_URL.")
     return Check("broker", fine=True, detail="It answers.")

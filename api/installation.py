@@ -11,9 +11,11 @@ from uuid import uuid4
 
 from flask import Flask, current_app
 
+from api.probe import Probe
 from api.streams import Feed
 from broker_config import Settings, broker_connection, timings
 from shared.enqueue import Courier
+from shared.errors import BrokerUnavailable
 from shared.files import FileStore
 from shared.store import Effects, Store
 from shared.upkeep import Upkeep
@@ -33,6 +35,7 @@ class Installation:
     courier: Courier
     files: FileStore
     feed: Feed
+    broker: Probe
     upkeep: Upkeep | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     _pid: int = 0
@@ -72,10 +75,19 @@ def assemble(settings: Settings, *, with_upkeep: bool) -> Installation:
     courier = Courier(store, wire, settings.presence)
     files = FileStore(settings.files_dir, settings.max_upload)
     feed = Feed(store, most=settings.max_streams)
+    broker = Probe(lambda: _answers(wire))
     upkeep = Upkeep(store, wire, timings(settings), uuid4(), key_days=settings.key_days, files=files)
-    made = Installation(settings, store, wire, courier, files, feed, upkeep if with_upkeep else None)
+    made = Installation(settings, store, wire, courier, files, feed, broker, upkeep if with_upkeep else None)
     store.after_commit = made.committed
     return made
+
+
+def _answers(wire: Wire) -> bool:
+    try:
+        wire.ping()
+    except BrokerUnavailable:
+        return False
+    return True
 
 
 def installation() -> Installation:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from flask import Flask
 
 from api import create_app
 from api.installation import of
+from api.probe import Probe
 from broker_config import Settings
 from shared import access, migrations
 from tests.api.people import Somebody, World
@@ -57,6 +60,23 @@ def _check_answers(settings: Settings) -> None:
     assert somebody.get("/livez", root=True).status_code == 200
     assert somebody.get("/readyz", root=True).status_code == 503
     of(app).close()
+
+
+def test_one_silent_server_keeps_one_request_waiting() -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def look() -> bool:
+        asked.set()
+        return not go_on.wait(10)
+
+    probe = Probe(look)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(probe.answer)
+        assert asked.wait(5)
+        assert all(probe.answer() for _ in range(100))
+        go_on.set()
+        assert first.result(5) is False
+    assert probe.answer() is False
 
 
 def test_submitting_never_waits_for_the_broker(alice: Somebody, app: Flask) -> None:
