@@ -17,6 +17,7 @@ from dataclasses import replace
 from broker_config import Settings, base_url
 from launcher import components, embedded, guard
 from launcher.datadir import DataDirectory
+from launcher.fence import overdue_agents
 from launcher.logs import last_lines
 from launcher.processes import Child, Component
 from shared.errors import ConfigurationError, LongshoreError
@@ -145,6 +146,7 @@ class Supervisor:
     def _supervise(self) -> None:
         while True:
             self._take_signal(WATCH)
+            self._watch_fence()
             for child in self.children:
                 status = child.ended()
                 if status is not None:
@@ -152,6 +154,14 @@ class Supervisor:
                 elif child.is_due():
                     child.start()
                     self._write_down()
+
+    def _watch_fence(self) -> None:
+        """Kill a worker whose leases are void and whose own watchers stand still: others may run its jobs soon."""
+        for agent in overdue_agents(self.settings):
+            for child in self.children:
+                if child.process and agent.pid in guard.descendants(child.process.pid):
+                    self._say(f"The {child.component.name} has lost its leases and does not act: it is killed")
+                    child.signal(signal.SIGQUIT)
 
     def _note_death(self, child: Child, status: int) -> None:
         self._end_orphans()
