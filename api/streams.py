@@ -12,8 +12,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -40,17 +39,24 @@ PAGE = 500
 AnyPlace = TypeVar("AnyPlace", bound="Place")
 
 
-@dataclass(frozen=True)
 class Entry:
-    """A record of the feed and the cursor that goes on after it."""
+    """A record of the feed, and where it stands in it."""
 
-    record: Any
-    position: tuple[int, int]
+    def __init__(self, record: Any) -> None:
+        self.record = record
+        self.position = observe.position(record)
+        self._written: bytes | None = None
 
     @property
     def cursor(self) -> str:
-        """For `Last-Event-ID` and `/updates`."""
+        """For `Last-Event-ID` and `/updates`: goes on after it."""
         return observe.cursor_at(self.position)
+
+    def written(self, write: Callable[[Entry], bytes]) -> bytes:
+        """The record as clients get it, made once for all of them."""
+        if self._written is None:
+            self._written = write(self)
+        return self._written
 
 
 class Place:
@@ -140,7 +146,7 @@ class Stream(Place):
             return []
         self._behind = self._behind or len(records) == PAGE
         self._cursor = following
-        return [Entry(record, observe.position(record)) for record in records]
+        return [Entry(record) for record in records]
 
     def _taken(self, entries: list[Entry]) -> list[Entry]:
         if entries:
@@ -234,7 +240,7 @@ class Feed:
             log.warning("the feed cannot be read now: %s", error)
             self._poked.wait(1.0)
             return cursor
-        entries = [Entry(record, observe.position(record)) for record in records]
+        entries = [Entry(record) for record in records]
         for stream in streams if entries else ():
             stream.offer(entries)
         if len(records) == PAGE:

@@ -88,9 +88,13 @@ def _messages(stream: Stream) -> Iterator[bytes]:
     yield RETRY_LINE
     while not stream.closed:
         entries = stream.take(BEAT)
-        yield b"".join(message(shown(entry.record), id=entry.cursor) for entry in entries) or BEAT_LINE
+        yield b"".join(entry.written(_message) for entry in entries) or BEAT_LINE
         if stream.job_id is not None and entries and _is_over(entries[-1]) and stream.is_current:
             return
+
+
+def _message(entry: Entry) -> bytes:
+    return message(shown(entry.record), id=entry.cursor)
 
 
 def _is_over(entry: Entry) -> bool:
