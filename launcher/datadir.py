@@ -18,6 +18,7 @@ from shared.errors import ConfigurationError
 
 SUBDIRECTORIES = ("broker", "files", "work", "run", "logs")
 STALE_ENDS_WITHIN = 10.0
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True)
@@ -110,14 +111,15 @@ class DataDirectory:
 
     def write_children(self, records: Iterable[dict[str, Any]]) -> None:
         """Write down what runs, for a supervisor that comes after a sudden end of this one."""
-        text = json.dumps(list(records))
+        text = json.dumps({"boot": _boot(), "children": list(records)})
         fresh = self._children_file.with_suffix(".new")
         fresh.write_text(text)
         fresh.replace(self._children_file)
 
     def end_stale(self) -> list[str]:
         """Kill what a supervisor that died has left, known by id and time of start; returns the names."""
-        records = _read(self._children_file) or []
+        written = _read(self._children_file) or {}
+        records = written["children"] if written.get("boot") == _boot() else []
         left = {str(each["name"]): Identity(int(each["pid"]), int(each["started"])) for each in records}
         found = [name for name, identity in left.items() if identity.send(signal.SIGQUIT)]
         end = time.monotonic() + STALE_ENDS_WITHIN
@@ -129,6 +131,11 @@ class DataDirectory:
         """Take away what says that something runs here."""
         for path in (self._children_file, self._url_file):
             path.unlink(missing_ok=True)
+
+
+def _boot() -> str:
+    """Names the running boot of this machine: after another, the same id and start time are another process."""
+    return BOOT_ID.read_text().strip()
 
 
 def _read(path: Path) -> Any:

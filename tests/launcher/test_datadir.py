@@ -85,6 +85,18 @@ def test_stale_processes_are_ended_but_not_those_that_only_have_their_number(dir
         other.kill()
 
 
+def test_processes_of_an_earlier_boot_are_left_alone(directory: DataDirectory) -> None:
+    with subprocess.Popen(["sleep", "600"]) as other:
+        found = Identity.of(other.pid)
+        assert found
+        directory.write_children([{"name": "api", "pid": found.pid, "started": found.started}])
+        record = directory.run / "up.json"
+        record.write_text(json.dumps({**json.loads(record.read_text()), "boot": "another"}))
+        assert directory.end_stale() == []
+        assert found.lives()
+        other.kill()
+
+
 @pytest.mark.parametrize("content", ["", "[{", "null"])
 def test_a_record_cut_short_is_no_record(directory: DataDirectory, content: str) -> None:
     (directory.run / "up.json").write_text(content)
@@ -95,7 +107,7 @@ def test_nothing_says_that_it_runs_once_it_is_cleared(directory: DataDirectory) 
     assert directory.hold()
     directory.write_url("http://127.0.0.1:1")
     directory.write_children([])
-    assert json.loads((directory.run / "up.json").read_text()) == []
+    assert json.loads((directory.run / "up.json").read_text())["children"] == []
     directory.clear()
     assert not (directory.path / "url").exists()
     assert not (directory.run / "up.json").exists()
