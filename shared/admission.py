@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,15 +10,20 @@ from uuid import UUID
 from sqlalchemy import Connection, select
 from sqlalchemy.engine import Row
 
-from shared import catalog
+from shared import catalog, json_schema
+from shared.declaration import BACKOFF
 from shared.errors import FieldProblem, InvalidInput
-from shared.models import StoredFile
+from shared.json_values import is_fit_text, unfit
+from shared.models import Revision, StoredFile
 from shared.principal import Principal
 
-QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MAX_LABELS = 50
 MAX_LABEL = 255
 MAX_TITLE = 500
+MAX_STAGE = 200
+MAX_SECONDS = 100 * 365 * 86_400.0
+"""No time that is asked for is longer."""
+LAST_INSTANT = 2**62
 MAX_ATTEMPTS = 1000
 PRIORITIES = range(-1_000_000, 1_000_001)
 
@@ -61,11 +65,7 @@ class Desk:
         A draft may still lack args and inputs; they are checked when it is submitted.
         """
         job_type, declaration = self._type(order)
-        problems = _shape(order, declaration)
-        if not order.draft:
-            problems += fitness(self._connection, self._principal, declaration, order.args, order.inputs)
-        if problems:
-            raise InvalidInput("The job does not fit its job type.", problems=problems)
+        refuse_misfit(self._connection, self._principal, order, declaration)
         return {
             "type": job_type.name,
             "type_version": job_type.version,
@@ -79,6 +79,22 @@ class Desk:
         if wanted not in self._types:
             self._types[wanted] = catalog.current(self._connection, *wanted)
         return self._types[wanted]
+
+
+def refuse_misfit(connection: Connection, principal: Principal, order: Order, declaration: Mapping[str, Any]) -> None:
+    """Raises `InvalidInput` naming each field of the order that does not fit the declaration."""
+    problems = _shape(order, declaration)
+    if not order.draft:
+        problems += fitness(connection, principal, declaration, order.args, order.inputs)
+    if problems:
+        raise InvalidInput("The job does not fit its job type.", problems=problems)
+
+
+def declaration_of(connection: Connection, job: Row[Any]) -> Mapping[str, Any]:
+    """The declaration that a job was submitted under."""
+    query = select(Revision.declaration).where(Revision.hash == job.revision)
+    found: Mapping[str, Any] = connection.execute(query).scalar_one()
+    return found
 
 
 def columns(order: Order, declaration: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,20 +133,43 @@ def fitness(
 
 
 def _shape(order: Order, declaration: Mapping[str, Any]) -> list[FieldProblem]:
-    stages = declaration.get("stages") or []
-    labels = tidy_labels(order.labels)
-    checks = [
-        (order.queue is None or QUEUE_NAME.fullmatch(order.queue), "queue", "letters, digits, dot, dash, underscore"),
+    checks = [*_numbers(order), *_texts(order, declaration.get("stages") or [])]
+    problems = [FieldProblem(name, "is not valid", expected) for fine, name, expected in checks if not fine]
+    problems += json_schema.problems(BACKOFF, dict(order.backoff or {}), "backoff")
+    problems += unfit(order.extra, "extra")
+    return problems + unfit(order.args, "args") if order.draft else problems
+
+
+_Check = tuple[bool, str, str]
+"""Whether a field is fine, its name, and what is expected of it"""
+
+
+def _numbers(order: Order) -> list[_Check]:
+    timeout, kept = order.timeout, order.expires_after
+    return [
         (order.priority is None or order.priority in PRIORITIES, "priority", "a whole number within a million of 0"),
-        (order.timeout is None or order.timeout > 0, "timeout", "seconds, more than 0"),
+        (timeout is None or 0 < timeout <= MAX_SECONDS, "timeout", f"seconds, more than 0, at most {MAX_SECONDS:g}"),
         (order.max_attempts is None or 1 <= order.max_attempts <= MAX_ATTEMPTS, "max_attempts", f"1 to {MAX_ATTEMPTS}"),
-        (order.expires_after is None or order.expires_after >= 0, "expires_after", "seconds, 0 or more"),
-        (len(order.title) <= MAX_TITLE, "title", f"at most {MAX_TITLE} characters"),
-        (len(labels) <= MAX_LABELS, "labels", f"at most {MAX_LABELS} labels"),
-        (all(0 < len(label) <= MAX_LABEL for label in labels), "labels", f"1 to {MAX_LABEL} characters each"),
-        (not order.pause_at or not stages or order.pause_at in stages, "pause_at", f"one of {', '.join(stages)}"),
+        (kept is None or 0 <= kept <= MAX_SECONDS, "expires_after", f"seconds, 0 to {MAX_SECONDS:g}"),
+        (order.not_before is None or 0 <= order.not_before <= LAST_INSTANT, "not_before", "microseconds since 1970"),
     ]
-    return [FieldProblem(name, "is not valid", expected) for fine, name, expected in checks if not fine]
+
+
+def _texts(order: Order, stages: Sequence[str]) -> list[_Check]:
+    labels, stage = tidy_labels(order.labels), order.pause_at
+    queue = order.queue is None or catalog.QUEUE_NAME.fullmatch(order.queue) is not None
+    return [
+        (queue, "queue", "letters, digits, dot, dash, underscore"),
+        (_is_text(order.title, 0, MAX_TITLE), "title", f"at most {MAX_TITLE} characters, none of them NUL"),
+        (len(labels) <= MAX_LABELS, "labels", f"at most {MAX_LABELS} labels"),
+        (all(_is_text(label, 1, MAX_LABEL) for label in labels), "labels", f"1 to {MAX_LABEL} characters each"),
+        (stage is None or _is_text(stage, 1, MAX_STAGE), "pause_at", f"1 to {MAX_STAGE} characters"),
+        (not stage or not stages or stage in stages, "pause_at", f"one of {', '.join(stages)}"),
+    ]
+
+
+def _is_text(text: str, least: int, most: int) -> bool:
+    return least <= len(text) <= most and is_fit_text(text)
 
 
 def _inputs(

@@ -18,7 +18,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from shared import json_schema
 from shared.access import require
-from shared.audit import audit
+from shared.audit import audit, checked_reason
 from shared.declaration import completed, interface_hash, revision_hash
 from shared.errors import AlreadyExists, FieldProblem, InvalidInput, NotFound, NotPossible
 from shared.json_values import is_fit_text
@@ -36,7 +36,6 @@ __all__ = [
 ]  # fmt: skip
 
 QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-MAX_REASON = 2000
 
 
 # ------------------------------------------------------------------------------------------------- workers
@@ -219,7 +218,7 @@ def remove(store: Store, principal: Principal, name: str, version: str) -> None:
 def pause_type(store: Store, principal: Principal, name: str, version: str, reason: str | None = None) -> Row[Any]:
     """Accept the type's jobs without starting them; jobs that run go on."""
     require(principal, Scope.WORKERS)
-    changes = {"paused": True, "pause_reason": _reason(reason)}
+    changes = {"paused": True, "pause_reason": checked_reason(reason)}
     return _change(store, principal, name, version, "job-type.pause", changes, reason)
 
 
@@ -243,7 +242,7 @@ def _change(
         values = {**changes, "updated_at": greatest(now(), JobType.updated_at)}
         if tx.execute(update(JobType).where(_is(name, version)).values(values)).rowcount == 0:
             raise _missing(name, version)
-        audit(tx, principal.name, action, _target(name, version), _reason(reason))
+        audit(tx, principal.name, action, _target(name, version), reason)
         _wake(tx, (Job.type == name) & (Job.type_version == version))
         return _found(tx.connection, name, version)
 
@@ -264,12 +263,6 @@ def _command(declaration: Mapping[str, Any]) -> dict[str, Any]:
 
 def _target(name: str, version: str) -> str:
     return f"job-type/{name}/{version}"
-
-
-def _reason(reason: str | None) -> str | None:
-    if reason is not None and (len(reason) > MAX_REASON or not is_fit_text(reason)):
-        raise InvalidInput(problems=[FieldProblem("reason", "is not valid", f"at most {MAX_REASON} characters")])
-    return reason
 
 
 # ------------------------------------------------------------------------------------------------- reading
@@ -332,9 +325,9 @@ def _set_queue(store: Store, principal: Principal, name: str, *, paused: bool, r
     require(principal, Scope.WORKERS)
     if not QUEUE_NAME.fullmatch(name):
         raise NotFound(f"There is no queue {name!r}.")
-    values = {"paused": paused, "pause_reason": _reason(reason) if paused else None, "updated_at": now()}
+    values = {"paused": paused, "pause_reason": checked_reason(reason) if paused else None, "updated_at": now()}
     with store.transaction() as tx:
         statement = _insert(tx)(Queue).values(name=name, **values)
         tx.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
-        audit(tx, principal.name, "queue.pause" if paused else "queue.resume", f"queue/{name}", _reason(reason))
+        audit(tx, principal.name, "queue.pause" if paused else "queue.resume", f"queue/{name}", reason)
         _wake(tx, Job.queue == name)

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, delete, func, literal, null, select
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 
-from shared.admission import fitness
-from shared.audit import audit
+from shared.admission import declaration_of, fitness
+from shared.audit import audit, checked_reason
 from shared.errors import FieldProblem, InvalidInput, NotFound, NotPossible
 from shared.lifecycle import Event, Flag, PauseMode, State, already, before
 from shared.models import Checkpoint, Job, Revision, User
@@ -62,6 +62,7 @@ def act(
 
     Raises `NotFound` for a job the principal may not steer, and `NotPossible` where the job's state forbids it.
     """
+    checked_reason(reason)
     with store.transaction() as tx:
         _check(tx.connection, principal, event, job_id, mode)
         rows = _advance(tx, principal, event, [Job.id == job_id, steerable(principal)], reason, mode)
@@ -83,6 +84,7 @@ def act_on_all(
     dry_run: bool = False,
 ) -> Counts:
     """Lets `event` happen to every job of the principal's that matches `where`, in chunks, oldest first."""
+    checked_reason(reason)
     with store.reading() as connection:
         query = select(func.count()).select_from(Job).join(User, User.id == Job.owner_id)
         counts = Counts(matched=connection.execute(query.where(where, steerable(principal))).scalar_one())
@@ -162,7 +164,7 @@ def _check(connection: Connection, principal: Principal, event: Event, job_id: U
     if event is not Event.SUBMIT and mode is None:
         return
     job = _job(connection, principal, job_id)
-    declaration = connection.execute(select(Revision.declaration).where(Revision.hash == job.revision)).scalar_one()
+    declaration = declaration_of(connection, job)
     modes = declaration.get("pause") or [PauseMode.PARK.value]
     if mode is not None and mode.value not in modes:
         problem = FieldProblem("mode", "is not a pause mode of this job type", " or ".join(modes))

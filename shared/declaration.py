@@ -76,6 +76,15 @@ _COMMAND = _object(
     "argv",
 )
 
+BACKOFF = _object(
+    {
+        "first": {"type": "number", "minimum": 0, "maximum": _MONTH},
+        "factor": {"type": "number", "minimum": 1, "maximum": 1000},
+        "max": {"type": "number", "minimum": 0, "maximum": _MONTH},
+    }
+)
+"""What the pauses between attempts look like, as a JSON Schema; an order may set its own."""
+
 SCHEMA = _object(
     {
         "kind": {"enum": ["python", "command"]},
@@ -93,13 +102,7 @@ SCHEMA = _object(
         },
         "timeout": {**_SECONDS, "type": ["number", "null"]},
         "max_attempts": {"type": "integer", "minimum": 1, "maximum": 100},
-        "backoff": _object(
-            {
-                "first": {"type": "number", "minimum": 0, "maximum": _MONTH},
-                "factor": {"type": "number", "minimum": 1, "maximum": 1000},
-                "max": {"type": "number", "minimum": 0, "maximum": _MONTH},
-            }
-        ),
+        "backoff": BACKOFF,
         "pause": {"type": "array", "items": {"enum": ["park", "suspend"]}, "uniqueItems": True, "minItems": 1},
         "cancel": {"enum": ["interrupt", "checkpoint"]},
         "grace": {**_SECONDS, "maximum": 3600},

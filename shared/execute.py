@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from shared.due import is_due
 from shared.errors import StaleExecution
+from shared.json_values import fit_error, refuse_unfit
 from shared.lifecycle import Event, Flag, State
 from shared.models import Checkpoint, Execution, Job, Revision
 from shared.models.types import MICROSECONDS, boot_id, greatest, lease_now, now
@@ -151,13 +152,21 @@ def claim(store: Store, offer: Offer) -> Claimed | None:
 def finish(store: Store, lease: Lease, end: End, *, by: str, then: Offer | None = None) -> Ended:
     """Ends an execution, and claims the next job in the same transaction when `then` offers to.
 
-    Raises `StaleExecution` when the lease is no longer this execution's; nothing is changed then.
+    Raises `StaleExecution` when the lease is no longer this execution's, and `InvalidInput` for a result that cannot
+    be kept; nothing is changed then. An error is always kept, as far as it can be.
     """
+    fit = _fit(end)
     with store.transaction() as tx:
-        rows = _end(tx, lease, end, by)
+        rows = _end(tx, lease, fit, by)
         if not rows:
             raise StaleExecution
         return Ended(State(rows[0].state), _claim(tx, then) if then else None)
+
+
+def _fit(end: End) -> End:
+    if isinstance(end, Completed):
+        refuse_unfit(end.result, "result")
+    return replace(end, error=fit_error(end.error)) if isinstance(end, Failed | Lost) else end
 
 
 def _claim(tx: Transaction, offer: Offer) -> Claimed | None:
@@ -254,10 +263,6 @@ def _end(tx: Transaction, lease: Lease, end: End, by: str) -> Sequence[Row[Any]]
             return advance(tx, Event.INTERRUPT, holds(lease), by=by)
         case Stopped():
             return advance(tx, Event.STOP, holds(lease), Job.flag == Flag.CANCEL.value, by=by)
-
-
-def _unless_cancelled(value: Any) -> Any:
-    return case((Job.flag == Flag.CANCEL.value, null()), else_=value)
 
 
 def _complete(tx: Transaction, lease: Lease, end: Completed, by: str) -> Sequence[Row[Any]]:

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 from uuid_utils.compat import uuid7
 
-from shared.admission import Desk, Order, tidy_labels
+from shared.admission import Desk, Order, declaration_of, refuse_misfit, tidy_labels
 from shared.audit import audit
 from shared.errors import EditConflict, FieldProblem, InvalidInput, KeyReused, NotFound, NotPossible
 from shared.lifecycle import FINAL, Event, State
@@ -154,14 +154,17 @@ def edit(
 
 
 def _edited(tx: Transaction, principal: Principal, job: Row[Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = [
+    """The columns that change; the job is still run under the revision that it was submitted with."""
+    problems = [
         FieldProblem(name, "cannot be changed", ", ".join(sorted(EDITABLE))) for name in changes.keys() - EDITABLE
     ]
-    if unknown:
-        raise InvalidInput(problems=unknown)
+    if changes.get("max_attempts", job.max_attempts) <= job.burnt:
+        problems.append(FieldProblem("max_attempts", "is used up", f"more than the {job.burnt} attempts burnt"))
+    if problems:
+        raise InvalidInput(problems=problems)
     present = {name: getattr(job, name) for name in EDITABLE}
     order = Order(type=job.type, version=job.type_version, draft=job.state == State.DRAFT, **{**present, **changes})
-    Desk(tx.connection, principal).admit(order)
+    refuse_misfit(tx.connection, principal, order, declaration_of(tx.connection, job))
     values = dict(changes)
     if "labels" in values:
         values["labels"] = tidy_labels(values["labels"])

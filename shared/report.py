@@ -5,6 +5,7 @@ Every write is fenced: it is accepted only while the job's attempt is the execut
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +18,14 @@ from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.errors import StaleExecution
+from shared.json_values import fit_text, refuse_unfit
 from shared.models import Checkpoint, Execution, Job, LogChunk, Role, StatusRecord, StoredFile
 from shared.models.types import now
 from shared.store import Store, Transaction, append
 
-_REPORTED = ("stage", "progress", "done", "total", "message")
+_LONGEST = {"stage": 200, "message": 2000}
+"""characters that the columns hold"""
+_MOST = {"progress": 1.0, "done": 1e300, "total": 1e300}
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,15 @@ class Report:
     message: str | None = None
 
     def values(self) -> dict[str, Any]:
-        """The columns it sets."""
-        said = {name: getattr(self, name) for name in _REPORTED if getattr(self, name) is not None}
-        return said if self.stage is None else {"done": None, "total": None, **said}
+        """The columns it sets, cut to what they hold: a report is worth less than the job that makes it."""
+        said: dict[str, Any] = {} if self.stage is None else {"done": None, "total": None}
+        for name, longest in _LONGEST.items():
+            if (text := getattr(self, name)) is not None:
+                said[name] = fit_text(text, longest)
+        for name, most in _MOST.items():
+            if (number := getattr(self, name)) is not None and 0 <= number < math.inf:
+                said[name] = float(min(number, most))
+        return said
 
 
 @dataclass(frozen=True)
@@ -132,7 +142,11 @@ def _drop_oldest(tx: Transaction, job_id: UUID, attempt: int, stream: str, befor
 def save_checkpoint(
     store: Store, job_id: UUID, attempt: int, state: Any, files: Sequence[Mapping[str, Any]]
 ) -> Sequence[Mapping[str, Any]]:
-    """Makes `state` and `files` what the next attempt goes on from; returns the files that counted before."""
+    """Makes `state` and `files` what the next attempt goes on from; returns the files that counted before.
+
+    Raises `InvalidInput` for a state that cannot be kept.
+    """
+    refuse_unfit(state, "state")
     with store.transaction() as tx:
         _lock_held(tx, job_id, attempt)
         before = tx.execute(select(Checkpoint.files).where(Checkpoint.job_id == job_id)).scalar_one_or_none()

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, insert, select, update
 
 from shared import catalog, control, execute, persist
 from shared.lifecycle import Event, PauseMode
 from shared.models import Execution, Job, StatusRecord, User
+from shared.models.types import lease_now
 from shared.persist import Order
 from shared.principal import USER_SCOPES, Principal, Scope
 from shared.store import Store
@@ -68,6 +69,11 @@ class Kit:
 
     def finish(self, lease: execute.Lease, end: execute.End) -> execute.Ended:
         return execute.finish(self.store, lease, end, by="worker-1")
+
+    def expire(self, lease: execute.Lease) -> None:
+        """Lets the lease run out."""
+        with self.store.transaction() as tx:
+            tx.execute(update(Job).where(Job.id == lease.job_id).values(lease_until=lease_now() - 1))
 
     def job(self, job_id: UUID) -> Row[Any]:
         with self.store.reading() as connection:

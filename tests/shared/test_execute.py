@@ -11,19 +11,13 @@ from sqlalchemy import select, update
 
 from shared import catalog, execute, persist, report
 from shared.errors import StaleExecution
-from shared.execute import Completed, Failed, Interrupted, Lease, Lost, Parked
+from shared.execute import Completed, Failed, Interrupted, Lost, Parked
 from shared.lifecycle import Event, Flag, PauseMode, State
 from shared.models import Job, LogChunk
-from shared.models.types import lease_now
 from shared.persist import Order
 from shared.report import LogPiece, Report
 from shared.upkeep.reaper import reap
 from tests.shared.kit import DECLARATION, Kit
-
-
-def _expire(kit: Kit, lease: Lease) -> None:
-    with kit.store.transaction() as tx:
-        tx.execute(update(Job).where(Job.id == lease.job_id).values(lease_until=lease_now() - 1))
 
 
 def test_the_most_urgent_then_the_oldest_is_claimed(kit: Kit) -> None:
@@ -130,7 +124,7 @@ def test_parking_and_interruption_burn_nothing(kit: Kit) -> None:
 
 def test_every_write_of_a_stale_execution_is_refused(kit: Kit) -> None:
     stale = kit.running(max_attempts=3).lease
-    _expire(kit, stale)
+    kit.expire(stale)
     assert reap(kit.store) == 1
     kit.claim()
     with pytest.raises(StaleExecution):
@@ -153,7 +147,7 @@ def test_the_reaper_leaves_valid_leases_and_rescues_void_ones(kit: Kit) -> None:
     cancelled = kit.running().lease
     kit.act(Event.CANCEL, cancelled.job_id)
     for lease in (suspended, cancelled):
-        _expire(kit, lease)
+        kit.expire(lease)
     assert reap(kit.store) == 2
     assert kit.job(kept.job_id).state == State.RUNNING
     parked = kit.job(suspended.job_id)
