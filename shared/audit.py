@@ -39,3 +39,9 @@ def audit(
         "detail": detail and dict(detail),
     }
     tx.execute(insert(AuditEntry), [entry])
+
+
+def audit_all(tx: Transaction, by: str, action: str, targets: Mapping[str, Mapping[str, Any]]) -> None:
+    """Note that `by` did `action` to each of `targets`, which are given with their details."""
+    entries = [{"by": by, "action": action, "target": target, "detail": dict(each)} for target, each in targets.items()]
+    tx.execute(insert(AuditEntry), entries)

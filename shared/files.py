@@ -6,7 +6,7 @@ that nobody sees, never a row without its bytes; `sweep` removes what was left s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -26,8 +26,8 @@ from shared.store import Store
 from shared.visibility import visible
 
 __all__ = [
-    "FileStore", "Readable", "Stored", "get_file", "job_files", "list_files", "record_upload", "remove_file",
-    "safe_name", "sweep",
+    "FileStore", "Readable", "Stored", "get_file", "input_ids", "job_files", "list_files", "record_upload",
+    "remove_file", "safe_name", "sweep",
 ]  # fmt: skip
 
 SWEEP_SECONDS = 86_400.0
@@ -81,7 +81,7 @@ def job_files(
         job = connection.execute(select(Job.inputs).where(Job.id == job_id, visible(principal))).one_or_none()
         if job is None:
             raise NotFound(f"There is no job {job_id}.")
-        parts = {Role.OUTPUT: _latest_output(job_id), Role.INPUT: StoredFile.id.in_(_ids(job.inputs))}
+        parts = {Role.OUTPUT: _latest_output(job_id), Role.INPUT: StoredFile.id.in_(input_ids(job.inputs))}
         wanted = or_(*parts.values()) if role is None else parts[Role(role)]
         query = _files(_role_to(job_id)).where(wanted)
         return keyset_page(connection, query, [StoredFile.number], limit, cursor, name="job-files")
@@ -150,11 +150,12 @@ def _visible(connection: Connection, principal: Principal) -> ColumnElement[bool
     if principal.execution is not None:
         job_id = principal.execution[0]
         inputs = connection.execute(select(Job.inputs).where(Job.id == job_id)).scalar_one_or_none()
-        return or_(StoredFile.job_id == job_id, StoredFile.id.in_(_ids(inputs or {})))
+        return or_(StoredFile.job_id == job_id, StoredFile.id.in_(input_ids(inputs or {})))
     return StoredFile.id.is_not(None) if principal.is_admin else StoredFile.owner_id == principal.user_id
 
 
-def _ids(inputs: dict[str, Any]) -> list[UUID]:
+def input_ids(inputs: Mapping[str, Any]) -> list[UUID]:
+    """The files that a job names among its inputs."""
     given = [each for value in inputs.values() for each in (value if isinstance(value, list) else [value])]
     return [UUID(str(each)) for each in given if each is not None]
 

@@ -19,7 +19,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from uuid_utils.compat import uuid7
 
 from shared.admission import Desk, Order, declaration_of, refuse_misfit, tidy_labels
-from shared.audit import audit
+from shared.audit import audit_all
 from shared.errors import EditConflict, FieldProblem, InvalidInput, KeyReused, NotFound, NotPossible
 from shared.lifecycle import FINAL, Event, State
 from shared.models import IdempotencyKey, Job, JobLabel, StatusRecord
@@ -216,8 +216,7 @@ def remove_rows(tx: Transaction, job_ids: Sequence[UUID], by: str) -> int:
     if gone:
         tx.execute(delete(StatusRecord).where(StatusRecord.job_id.in_([row.id for row in gone])))
         tx.execute(insert(StatusRecord), [_tombstone(row, by) for row in gone])
-        for row in gone:
-            audit(tx, by, "job.remove", f"job/{row.id}", None, {"number": row.number, "state": row.state})
+        audit_all(tx, by, "job.remove", {f"job/{row.id}": {"number": row.number, "state": row.state} for row in gone})
     return len(gone)
 
 

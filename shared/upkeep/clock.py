@@ -1,6 +1,8 @@
-"""When the next job that waits for its time becomes due."""
+"""The clock that upkeep goes by, and when the next job that waits for its time becomes due."""
 
 from __future__ import annotations
+
+import time
 
 from sqlalchemy import func, select
 
@@ -11,6 +13,11 @@ from shared.store import Store
 
 SOONEST = 0.05
 """Seconds between two rounds at the least."""
+
+
+def boottime() -> float:
+    """Seconds since this machine started, those it slept included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def seconds_to_next_due(store: Store) -> float:
