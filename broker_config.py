@@ -208,7 +208,7 @@ class Settings:
     broker_binary: str = _is(_text, "", "Program to start as the private broker.", "the one found")
     host: str = _is(_text, "127.0.0.1", "Address the API listens on.")
     port: int = _is(_whole(0, 65_535), 8080, "Port the API listens on; 0 takes a free one.")
-    url: str = _is(_base_url, _local_url, "Base URL at which users and jobs reach the API.", "http://HOST:PORT")
+    public_url: str = _is(_base_url, _local_url, "Base URL at which users and jobs reach the API.", "http://HOST:PORT")
     slots: int = _is(_whole(1, 1024), _usable_cores, "How many jobs a worker runs at once.", "usable cores")
     queues: tuple[str, ...] = _is(_some_names, ("default",), "Queues a worker serves, by commas.", "default")
     jobs: tuple[str, ...] = _is(_names, (), "Modules of job types a worker imports, by commas.", "none")

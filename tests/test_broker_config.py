@@ -138,9 +138,9 @@ def test_a_deep_data_directory_gets_a_short_socket_of_its_own() -> None:
 
 
 def test_an_address_for_every_host() -> None:
-    assert settings(host="0.0.0.0", port="1").url == "http://127.0.0.1:1"  # noqa: S104 - not bound here
-    assert settings(host="::1", port="2").url == "http://[::1]:2"
-    assert settings(url="https://jobs.example.org/").url == "https://jobs.example.org"
+    assert settings(host="0.0.0.0", port="1").public_url == "http://127.0.0.1:1"  # noqa: S104 - not bound here
+    assert settings(host="::1", port="2").public_url == "http://[::1]:2"
+    assert settings(public_url="https://jobs.example.org/").public_url == "https://jobs.example.org"
 
 
 def test_timings_are_the_settings_of_the_same_names() -> None:

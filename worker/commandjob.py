@@ -33,7 +33,7 @@ class CommandHome:
         self.attempt = claimed.lease.attempt
         self.args: Mapping[str, Any] = claimed.args
         self.workdir = desk.workdir
-        self.job_url = f"{desk.settings.url}/api/v1/jobs/{self.job_id}"
+        self.job_url = f"{desk.settings.public_url}/api/v1/jobs/{self.job_id}"
         self.job_token = claimed.token or ""
         self.slot: Slot = desk.slot
         self._stages: Sequence[str] = claimed.declaration.get("stages") or ()
