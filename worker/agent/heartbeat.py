@@ -50,6 +50,7 @@ class Heartbeat:
     _hints: dict[UUID, float] = field(default_factory=dict)
     _hints_lock: threading.Lock = field(default_factory=threading.Lock)
     _sent: float = float("-inf")
+    _heard: float = float("-inf")
     _presented: float = float("-inf")
     _looked: float = float("-inf")
 
@@ -97,6 +98,7 @@ class Heartbeat:
         waits = [self._presented + self._presence - now, self._looked + self.timings.heartbeat * 2 - now]
         if self.roster.living():
             waits.append(self._sent + self.timings.heartbeat - now)
+            waits.append(self._heard + self.timings.heartbeat / 2 - now)
         if self._hints:
             waits.append(0.2)
         return max(0.01, min(waits))
@@ -110,19 +112,26 @@ class Heartbeat:
         now = time.monotonic()
         if living and now >= self._sent + self.timings.heartbeat:
             self._renew(living)
+        elif living and now >= self._heard + self.timings.heartbeat / 2:
+            self._heard = now
+            self._look_at(living)  # halfway, for flags whose hint was lost with the broker
         elif hinted := self._take_hints(living):
-            self._hear(hinted, execute.look(self.store, self.card().id, [charge.lease for charge in hinted]))
+            self._look_at(hinted)
         if now >= self._presented + self._presence:
             self._present(idle=not living)
         if now >= self._looked + self.timings.heartbeat * 2:
             self._looked = now
             self.strays.look()
 
+    def _look_at(self, charges: Sequence[Charge]) -> None:
+        self._hear(charges, execute.look(self.store, self.card().id, [charge.lease for charge in charges]))
+
     def _renew(self, living: Sequence[Charge]) -> None:
         sent, sent_at = boottime_ns(), time.monotonic()
         leases = [charge.lease for charge in living]
         found = execute.heartbeat(self.store, self.card().id, leases, self.timings.lease)
         self._move_fence(sent, sent_at)
+        self._heard = sent_at
         self._hear(living, found)
 
     def _present(self, *, idle: bool) -> None:
