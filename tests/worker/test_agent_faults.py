@@ -16,6 +16,8 @@ from tests.waiting import wait_for
 from tests.worker.fleet import Fleet
 from tests.worker.test_agent_control import lives, pids_of
 
+pytestmark = pytest.mark.faults
+
 
 def start_counting(fleet: Fleet, trace: Path, upto: int = 60) -> tuple[UUID, int]:
     """A job in the midst of its work, and the process that runs it."""

@@ -19,6 +19,8 @@ from tests.worker.fleet import Fleet, fleet
 from tests.worker.test_agent_control import lives
 from tests.worker.test_agent_faults import start_counting
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture
 def own_postgres() -> Iterator[PostgresServer]:
