@@ -18,7 +18,7 @@ from shared.lifecycle import Event, Flag, PauseMode, State, already, before
 from shared.models import Checkpoint, Job, Revision, User
 from shared.models.types import now
 from shared.principal import Principal
-from shared.store import Store, Transaction, advance
+from shared.store import Store, Transaction, advance, in_order
 from shared.visibility import job_with_owner, steerable
 
 CHUNK = 1000
@@ -92,7 +92,7 @@ def act_on_all(
     while last is not None and not dry_run:
         with store.transaction() as tx:
             ids, last = _next_chunk(tx.connection, principal, where, last)
-            rows = _advance(tx, principal, event, [Job.id.in_(ids), steerable(principal)], reason, None)
+            rows = _advance(tx, principal, event, [in_order(Job.id.in_(ids), steerable(principal))], reason, None)
             flagged = sum(row.flag is not None for row in rows)
             counts = replace(
                 counts,

@@ -15,7 +15,7 @@ from shared.due import is_due
 from shared.errors import LongshoreError
 from shared.models import Job
 from shared.presence import workers_present
-from shared.store import Effects, Store, wakeup_id
+from shared.store import Effects, Store, in_order, wakeup_id
 from shared.wire import Wire
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def _refill_queue(store: Store, wire: Wire, name: str, slots: int) -> int:
     missing = len(due) - wire.depth(name) if due else 0
     if missing <= 0:
         return 0
-    counted = update(Job).where(Job.id.in_(due[:missing])).values(wakeups=Job.wakeups + 1)
+    counted = update(Job).where(in_order(Job.id.in_(due[:missing]))).values(wakeups=Job.wakeups + 1)
     with store.transaction() as tx:
         rows = tx.execute(counted.returning(Job.id, Job.wakeups)).all()
     wire.wake(name, [wakeup_id(row.id, row.wakeups) for row in rows])

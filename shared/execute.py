@@ -19,7 +19,7 @@ from shared.json_values import fit_error, refuse_unfit
 from shared.lifecycle import Event, Flag, State
 from shared.models import Checkpoint, Execution, Job, Revision
 from shared.models.types import MICROSECONDS, boot_id, greatest, lease_now, now
-from shared.store import Store, Transaction, advance
+from shared.store import Store, Transaction, advance, in_order
 
 MAX_EXPONENT = 30
 """After this many failures the pause between attempts grows no more, so that no power overflows."""
@@ -339,7 +339,7 @@ def heartbeat(store: Store, worker_id: UUID, leases: Sequence[Lease], seconds: f
     pairs = [(lease.job_id, lease.attempt) for lease in leases]
     statement = (
         update(Job)
-        .where(Job.holder == worker_id, tuple_(Job.id, Job.attempt).in_(pairs))
+        .where(in_order(Job.holder == worker_id, tuple_(Job.id, Job.attempt).in_(pairs)))
         .values(lease_until=_lease_end(seconds), lease_boot=boot_id())
         .returning(*_SEEN)
     )

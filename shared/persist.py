@@ -24,7 +24,7 @@ from shared.errors import EditConflict, FieldProblem, InvalidInput, KeyReused, N
 from shared.lifecycle import FINAL, Event, State
 from shared.models import IdempotencyKey, Job, JobLabel, StatusRecord
 from shared.principal import Principal
-from shared.store import RECORDED, Store, Transaction, append, first_records
+from shared.store import RECORDED, Store, Transaction, append, first_records, in_order
 from shared.visibility import job_with_owner, steerable
 
 __all__ = ["Order", "Submitted", "edit", "remove", "submit", "submit_batch"]
@@ -206,11 +206,11 @@ def remove(store: Store, principal: Principal, job_id: UUID) -> None:
 
 
 def remove_rows(tx: Transaction, job_ids: Sequence[UUID], by: str) -> int:
-    """Removes those of `job_ids` that are final, with all that belongs to them; returns how many."""
-    final = [state.value for state in FINAL]
+    """Removes those of `job_ids` that are final or drafts, with all that belongs to them; returns how many."""
+    final = [state.value for state in [*FINAL, State.DRAFT]]
     gone = tx.execute(
         delete(Job)
-        .where(Job.id.in_(job_ids), or_(Job.state.in_(final), Job.state == State.DRAFT.value), Job.holder.is_(None))
+        .where(in_order(Job.id.in_(job_ids), Job.state.in_(final), Job.holder.is_(None)), Job.state.in_(final))
         .returning(*RECORDED)
     ).all()
     if gone:

@@ -10,9 +10,9 @@ from threading import Barrier
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, true
 
-from shared import persist
+from shared import control, execute, persist
 from shared.control import Answer
 from shared.errors import NotPossible
 from shared.execute import Completed, Lease, Parked, Stopped
@@ -151,3 +151,22 @@ def test_resume_against_cancel(kit: Kit) -> None:
             assert not cancelled.in_effect
             assert kit.finish(lease, Stopped()).state is State.CANCELLED
     _check_histories(kit, RACES)
+
+
+def test_changes_of_many_jobs_never_wait_for_each_other_in_a_circle(kit: Kit) -> None:
+    """Heartbeats and bulk actions lock rows in one order; PostgreSQL used to break deadlocks between them."""
+    persist.submit_batch(kit.store, kit.alice, [Order("count", priority=-number % 7) for number in range(100)])
+    leases = [kit.claim().lease for _ in range(100)]
+
+    def act(event: Event) -> None:
+        for _ in range(30):
+            control.act_on_all(kit.store, kit.alice, event, true())
+
+    def beat() -> None:
+        for _ in range(60):
+            assert len(execute.heartbeat(kit.store, kit.offer.worker_id, leases, 30.0)) == len(leases)
+
+    with ThreadPoolExecutor(4) as threads:
+        calls = [threads.submit(act, Event.PAUSE), threads.submit(act, Event.RESUME), *map(threads.submit, [beat] * 2)]
+    for call in calls:
+        call.result()
