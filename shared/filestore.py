@@ -7,6 +7,7 @@ left. Nothing that others named ever becomes part of a path.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import hmac
 import mimetypes
@@ -122,9 +123,10 @@ class FileStore:
         except NotFound:
             return
         full.unlink(missing_ok=True)
-        for parent in full.parents:
-            if parent == self.root or not _removed_if_empty(parent):
-                return
+        with self._directories_stand():
+            for parent in full.parents:
+                if parent == self.root or not _removed_if_empty(parent):
+                    return
 
     def remove_job(self, job_id: UUID) -> None:
         """Remove all that executions of a job left."""
@@ -161,15 +163,20 @@ class FileStore:
         os.fchmod(target.fileno(), 0o444)
         os.fsync(target.fileno())
         final = self.root / path
-        for tries_left in (2, 1, 0):
+        with self._directories_stand():
             self._directory(final.parent)
-            try:
-                temporary.rename(final)
-                break
-            except FileNotFoundError:  # a removal has just taken the empty directory away
-                if not tries_left:
-                    raise
+            temporary.rename(final)
         _sync(final.parent)
+
+    @contextmanager
+    def _directories_stand(self) -> Iterator[None]:
+        """Nobody else, in whichever process, makes or removes directories meanwhile: one would vanish under a file."""
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _directory(self, directory: Path) -> Path:
         """The directory, made if it is missing; others on this machine may not look into the store."""
