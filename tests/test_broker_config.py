@@ -38,7 +38,7 @@ def test_one_directory_is_enough() -> None:
     assert found.broker_url == "redis+socket:///srv/longshore/broker/valkey.sock"
     assert found.broker_is_embedded
     assert (found.files_dir, found.work_dir) == (Path("/srv/longshore/files"), Path("/srv/longshore/work"))
-    assert found.url == "http://127.0.0.1:8080"
+    assert found.public_url == "http://127.0.0.1:8080"
 
 
 def test_settings_are_frozen() -> None:
