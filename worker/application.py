@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import time
 from typing import Any
 
 from celery import Celery
@@ -11,6 +14,8 @@ from broker_config import Settings, celery_settings
 from shared.wire import TASK
 from worker import child, logs
 from worker.bootstep import BesideAgent, agent_of_this_worker
+
+log = logging.getLogger(__name__)
 
 CHILD_WITHIN = 60.0
 """seconds that a pool child may take to set itself up, on a machine that is busy with jobs"""
@@ -38,4 +43,10 @@ def _set_up_logging(**_: Any) -> None:
 
 @worker_process_init.connect(weak=False)
 def _begin_child(**_: Any) -> None:
-    child.begin(settings, agent_of_this_worker())
+    try:
+        child.begin(settings, agent_of_this_worker())
+    except Exception:
+        # Celery would go on with a child that can run nothing; it replaces one that ends.
+        log.exception("a pool child cannot be set up")
+        time.sleep(1.0)
+        os._exit(1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from shared.errors import Unavailable
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 FIRST_PAUSE = 0.05
@@ -22,8 +25,10 @@ def insist(action: Callable[[], T], wanted: Callable[[], bool] = lambda: True) -
     while True:
         try:
             return action()
-        except Unavailable:
+        except Unavailable as error:
             if not wanted():
                 raise
+            if pause == FIRST_PAUSE:
+                log.warning("trying again: %s", error)
         time.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)

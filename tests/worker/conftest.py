@@ -12,10 +12,10 @@ from tests.servers.valkey import ValkeyServer
 from tests.worker.fleet import Fleet, fleet
 
 QUICK = {
-    "lease": 6,
+    "lease": 8,
     "heartbeat": 0.5,
     "presence": 2,
-    "fence": 3,
+    "fence": 4,
     "tick": 1,
     "grace_term": 0.5,
     "grace_kill": 2,

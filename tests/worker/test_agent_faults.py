@@ -12,6 +12,7 @@ from uuid import UUID
 import psutil
 import pytest
 
+from shared.migrations import upgrade
 from tests.waiting import wait_for
 from tests.worker.fleet import Fleet
 from tests.worker.test_agent_control import lives, pids_of
@@ -180,3 +181,11 @@ def test_a_worker_whose_launcher_is_gone_ends_and_burns_nothing(quick: Fleet, tm
     assert worker.popen.wait(12) == 0
     assert not worker.survivors()
     assert (quick.job(job_id).state, quick.job(job_id).burnt) == ("queued", 0)
+
+
+def test_a_worker_waits_for_a_database_that_is_not_prepared_yet(quick: Fleet, tmp_path: Path) -> None:
+    later = f"sqlite:///{tmp_path}/later.db"
+    worker = quick.launch([sys.executable, "-P", "-m", "worker.agent"], database_url=later)
+    wait_for(lambda: "not prepared" in worker.log.read_text(), 20, "the worker to say what it waits for")
+    upgrade(later)
+    wait_for(lambda: "with 2 slots" in worker.log.read_text(), 20, "the worker to serve")

@@ -46,8 +46,7 @@ def main() -> int:
     count = options.slots or settings.slots
     queues = tuple(options.queues.split(",")) if options.queues else settings.queues
     trees.set_subreaper()
-    for path in (settings.run_dir, settings.work_dir):
-        opening.work_directory(path)
+    opening.directories(settings)
     launch.sweep(settings.run_dir)
     try:
         return _run(settings, count, queues, options)

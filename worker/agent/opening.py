@@ -7,14 +7,14 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from broker_config import Settings
-from shared import catalog
+from shared import catalog, migrations
 from shared.errors import LongshoreError
 from shared.presence import WorkerCard
 from shared.store import Store
@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 
 LOAD_WITHIN = 120.0
 """seconds that the import of all job modules may take"""
+
+
+TABLES_LOOK = 0.5
+"""seconds between two looks at a database that is not prepared yet"""
 
 
 class CannotStart(LongshoreError):
@@ -60,12 +64,23 @@ def open_up(store: Store, settings: Settings, worker_id: UUID, declared: Sequenc
     Waits for a database that is away.
     """
     name = name_of(settings)
+    await_tables(store)
     insist(lambda: catalog.declare(store, declared, name))
     interfaces = catalog.interfaces(declared)
     offers = insist(lambda: catalog.with_interfaces(store, interfaces))
     agent = os.getpid()
     Launch(worker_id, name, settings.node, agent, start_time(agent) or 0, interfaces).write(settings.run_dir)
     return offers
+
+
+def await_tables(store: Store) -> None:
+    """Waits until the database is that of this release: whoever prepares it may still be at it."""
+    told = False
+    while not insist(lambda: migrations.is_current(store)):
+        if not told:
+            log.warning("the database is not prepared for this release; waiting for `longshore db upgrade`")
+            told = True
+        time.sleep(TABLES_LOOK)
 
 
 def card(
@@ -85,7 +100,7 @@ def card(
     )
 
 
-def work_directory(path: Path) -> Path:
-    """A directory that is there, and closed to others."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
+def directories(settings: Settings) -> None:
+    """Makes what must be there, closed to others; commands that run as somebody else must reach their own."""
+    settings.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.work_dir.mkdir(mode=0o711 if settings.run_as else 0o700, parents=True, exist_ok=True)
