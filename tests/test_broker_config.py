@@ -75,7 +75,7 @@ def test_an_unknown_override_is_a_mistake_of_ours() -> None:
         ("queues", "a,b c", "a list of names"),
         ("broker_url", "kafka://host", "a URL that starts with redis://"),
         ("database_url", "mysql://host/db", "a URL that starts with sqlite://"),
-        ("url", "ftp://host", "a URL that starts with http://"),
+        ("public_url", "ftp://host", "a URL that starts with http://"),
         ("fence", "30", "less than LONGSHORE_LEASE, which is 30"),
         ("heartbeat", "20", "less than LONGSHORE_FENCE, which is 20"),
         ("grace_kill", "1", "less than LONGSHORE_GRACE_KILL, which is 1"),

@@ -14,6 +14,11 @@ from tests.longshore.test_testing import run
 from tests.waiting import wait_for
 
 
+@pytest.fixture(autouse=True)
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longshore.declare.REGISTRY", {})
+
+
 def test_a_program_runs_in_the_work_directory_and_into_the_log() -> None:
     lines: list[str] = []
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.engine import Row
 
-from shared import catalog, persist
+from shared import catalog, execute, persist
 from shared.migrations import upgrade
 from shared.models import User
 from shared.persist import Order
@@ -107,3 +107,19 @@ def make_job(store: Store, alice: Principal, echo: str) -> JobMaker:
 def kit(store: Store) -> Kit:
     """Alice, Bob and an admin, the job type `count`, and a worker that offers it."""
     return Kit(store)
+
+
+def offer_of(revision: str, queue: str = "default") -> execute.Offer:
+    return execute.Offer(uuid4(), "worker-1", "node-1", 4711, queue, frozenset({revision}))
+
+
+@pytest.fixture
+def claim(store: Store, echo: str) -> Callable[[], execute.Lease]:
+    """Let a worker take the first due job."""
+
+    def take() -> execute.Lease:
+        claimed = execute.claim(store, offer_of(echo))
+        assert claimed is not None
+        return claimed.lease
+
+    return take

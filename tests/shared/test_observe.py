@@ -22,22 +22,6 @@ from shared.store import Store
 JobMaker = Callable[..., Row[Any]]
 
 
-def _offer(revision: str, queue: str = "default") -> execute.Offer:
-    return execute.Offer(uuid4(), "worker-1", "node-1", 4711, queue, frozenset({revision}))
-
-
-@pytest.fixture
-def claim(store: Store, echo: str) -> Callable[[], execute.Lease]:
-    """Let a worker take the first due job."""
-
-    def take() -> execute.Lease:
-        claimed = execute.claim(store, _offer(echo))
-        assert claimed is not None
-        return claimed.lease
-
-    return take
-
-
 def _card(echo: str, **changes: Any) -> WorkerCard:
     card: dict[str, Any] = {"id": uuid4(), "name": "w", "node": "n", "pid": 1, "slots": 2, "queues": ["default"]}
     return WorkerCard(**{**card, "offers": [echo], **changes})
