@@ -126,7 +126,7 @@ class WriteTurn:
     def taken(self) -> Iterator[None]:
         """Holds the turn; raises `Unavailable` when it was not given within `LOCK_SECONDS`."""
         deadline = time.monotonic() + LOCK_SECONDS
-        self._forget_after_fork()
+        self.forget_after_fork()
         if not self._thread_lock.acquire(timeout=LOCK_SECONDS):
             raise Unavailable
         try:
@@ -138,8 +138,11 @@ class WriteTurn:
         finally:
             self._thread_lock.release()
 
-    def _forget_after_fork(self) -> None:
+    def forget_after_fork(self) -> None:
+        """In a process that was forked: lets go of the parent's lock, which the kernel frees when all have done so."""
         if self._pid != os.getpid():
+            if self._file is not None:
+                os.close(self._file)
             self._pid, self._file, self._thread_lock = os.getpid(), None, threading.Lock()
 
     def _take(self, deadline: float) -> int:

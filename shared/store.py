@@ -132,6 +132,8 @@ class Store:
     def dispose_after_fork(self) -> None:
         """Forgets connections inherited from a parent process without closing them for it."""
         self.engine.dispose(close=False)
+        if self._turn:
+            self._turn.forget_after_fork()
 
     def close(self) -> None:
         """Closes all connections."""

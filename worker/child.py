@@ -203,6 +203,9 @@ class Child:
         self.store.dispose_after_fork()
 
 
+SECRETS = ("LONGSHORE_DATABASE_URL", "LONGSHORE_BROKER_URL")
+"""settings that may hold passwords: job code, and the programs that it runs, find them nowhere in its environment"""
+
 _child: Child | None = None
 
 
@@ -211,6 +214,8 @@ def begin(settings: Settings, agent: int) -> Child:
     global _child  # noqa: PLW0603 - one process is one pool child
     os.setsid()
     trees.set_subreaper()
+    for name in SECRETS:
+        os.environ.pop(name, None)  # noqa: TID251 - nothing is read here, it is only forgotten
     # Job code may use multiprocessing: the children of a daemonic process, which billiard makes this one, are refused.
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]  # noqa: SLF001
     attached = attach(launch.slots_file(settings.run_dir, agent))

@@ -53,6 +53,19 @@ def huge_text(job: Job) -> Any:
     return {"text": "a\x00b"}
 
 
+@job_type("poison", max_attempts=1)
+def poison(job: Job) -> Any:
+    """Fail with words that no database keeps, after reports that none keeps either."""
+    job.message("a\x00b" + "x" * 5000)
+    raise ValueError("a\x00b\ud800")
+
+
+@job_type("secrets")
+def secrets(job: Job) -> list[str]:
+    """Tell what of the worker's settings the job could read from its environment."""
+    return sorted(name for name in os.environ if name.startswith("LONGSHORE_"))
+
+
 @job_type("exits", max_attempts=1)
 def exits(job: Job) -> None:
     """End the interpreter."""

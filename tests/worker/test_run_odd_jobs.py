@@ -23,7 +23,14 @@ def test_job_code_may_use_a_pool_of_processes(running: Fleet) -> None:
 
 
 @pytest.mark.parametrize(
-    ("type", "error"), [("odd_result", "NotJson"), ("exits", "SystemExit"), ("raises_cancelled", "JobCancelled")]
+    ("type", "error"),
+    [
+        ("odd_result", "NotJson"),
+        ("huge_text", "InvalidInput"),
+        ("poison", "ValueError"),
+        ("exits", "SystemExit"),
+        ("raises_cancelled", "JobCancelled"),
+    ],
 )
 def test_odd_ends_are_failures_with_a_name(running: Fleet, type: str, error: str) -> None:
     job = running.wait(running.submit(type), "failed")
@@ -41,3 +48,9 @@ def test_all_that_is_written_is_captured(running: Fleet) -> None:
 def test_a_child_that_is_left_behind_ends_with_the_job(running: Fleet) -> None:
     job = running.wait(running.submit("leaves_children"), "completed")
     assert not lives(job.result)
+
+
+def test_the_addresses_of_database_and_broker_do_not_reach_job_code(running: Fleet) -> None:
+    """They may hold passwords."""
+    job = running.wait(running.submit("secrets"), "completed")
+    assert not {"LONGSHORE_DATABASE_URL", "LONGSHORE_BROKER_URL"} & set(job.result)

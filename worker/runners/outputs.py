@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-LONGEST_NAME = 1024
-"""characters of an output's name, its folders included"""
+from shared.filestore import LONGEST_NAME
 
 
 @dataclass(frozen=True)
