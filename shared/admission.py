@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -95,6 +95,13 @@ def declaration_of(connection: Connection, job: Row[Any]) -> Mapping[str, Any]:
     query = select(Revision.declaration).where(Revision.hash == job.revision)
     found: Mapping[str, Any] = connection.execute(query).scalar_one()
     return found
+
+
+def hold_revisions(connection: Connection, hashes: Collection[str]) -> None:
+    """Keeps the job types that jobs were admitted under from being removed before those are stored."""
+    held = select(Revision.hash).where(Revision.hash.in_(hashes)).with_for_update(read=True, key_share=True)
+    if len(connection.execute(held).all()) < len(hashes):
+        raise InvalidInput("The job type has just been removed.")
 
 
 def columns(order: Order, declaration: Mapping[str, Any]) -> dict[str, Any]:

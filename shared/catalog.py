@@ -209,6 +209,8 @@ def remove(store: Store, principal: Principal, name: str, version: str) -> None:
     require(principal, Scope.ADMIN)
     with store.transaction() as tx:
         _found(tx.connection, name, version)
+        mine = Revision.name == name, Revision.version == version
+        tx.execute(select(Revision.hash).where(*mine).with_for_update())  # jobs on their way in are seen from here on
         has_jobs = exists().where(Job.type == JobType.name, Job.type_version == JobType.version)
         if tx.execute(delete(JobType).where(_is(name, version), ~has_jobs)).rowcount == 0:
             raise NotPossible(f"There are jobs of type {_shown(name, version)}; retire it instead.")

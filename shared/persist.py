@@ -6,7 +6,7 @@ What is answered with success here is in the database, with its first status rec
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -18,9 +18,9 @@ from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 from uuid_utils.compat import uuid7
 
-from shared.admission import Desk, Order, declaration_of, refuse_misfit, tidy_labels
+from shared.admission import Desk, Order, declaration_of, hold_revisions, refuse_misfit, tidy_labels
 from shared.audit import audit_all
-from shared.errors import EditConflict, FieldProblem, InvalidInput, KeyReused, NotFound, NotPossible
+from shared.errors import EditConflict, FieldProblem, InvalidInput, KeyReused, NotFound, NotPossible, Unavailable
 from shared.lifecycle import FINAL, Event, State
 from shared.models import IdempotencyKey, Job, JobLabel, StatusRecord
 from shared.principal import Principal
@@ -47,37 +47,61 @@ class Submitted:
 
 def submit(store: Store, principal: Principal, order: Order, *, key: str | None = None, body: bytes = b"") -> Submitted:
     """Accepts one job; under an idempotency key, once for however many tries with the same `body`."""
-    return submit_batch(store, principal, [order], key=key, body=body)
+    return _submit(store, principal, [order], key, body, _admitted)
 
 
 def submit_batch(
     store: Store, principal: Principal, orders: Sequence[Order], *, key: str | None = None, body: bytes = b""
 ) -> Submitted:
     """Accepts all of `orders` or none of them."""
+    return _submit(store, principal, orders, key, body, _admitted_in_its_place)
+
+
+_Admit = Callable[[Desk, Principal, Order, int], dict[str, Any]]
+
+
+def _submit(
+    store: Store, principal: Principal, orders: Sequence[Order], key: str | None, body: bytes, admit: _Admit
+) -> Submitted:
     if key is not None and not 0 < len(key) <= MAX_KEY:
         raise InvalidInput(problems=[FieldProblem("Idempotency-Key", "is not valid", f"1 to {MAX_KEY} characters")])
+    if key is not None and (before := _accepted_before(store, principal, key, body)):
+        return before
+    with store.reading() as connection:  # before it is our turn to write, for which others wait
+        desk = Desk(connection, principal)
+        jobs = [admit(desk, principal, order, index) for index, order in enumerate(orders)]
+    done = _accept(store, principal, jobs, key, body) or _accepted_before(store, principal, key or "", body)
+    if done is None:
+        raise Unavailable("Another request with this Idempotency-Key was undone meanwhile; send yours again.")
+    return done
+
+
+def _accept(
+    store: Store, principal: Principal, jobs: Sequence[dict[str, Any]], key: str | None, body: bytes
+) -> Submitted | None:
+    """Stores the jobs; None if somebody else has just used the key."""
     with store.transaction() as tx:
         if key is not None and not _take_key(tx, principal, key, body):
-            return Submitted(_accepted_before(tx.connection, principal, key, body), created=False)
-        desk = Desk(tx.connection, principal)
-        numbers = _insert(tx, principal, [_admitted(desk, principal, order, i) for i, order in enumerate(orders)])
+            return None
+        hold_revisions(tx.connection, {job["revision"] for job in jobs})
+        numbers = _insert(tx, principal, jobs)
         if key is not None:
             _note_numbers(tx, principal, key, numbers)
         return Submitted(_by_numbers(tx.connection, _ranges(numbers)), created=True)
 
 
-def _admitted(desk: Desk, principal: Principal, order: Order, index: int) -> dict[str, Any]:
-    try:
-        values = desk.admit(order)
-    except InvalidInput as error:
-        raise _placed(error, index) if index else error from None
+def _admitted(desk: Desk, principal: Principal, order: Order, _index: int) -> dict[str, Any]:
     state = State.DRAFT if order.draft else State.QUEUED
-    return {"id": uuid7(), "owner_id": principal.user_id, "state": state.value, **values}
+    return {"id": uuid7(), "owner_id": principal.user_id, "state": state.value, **desk.admit(order)}
 
 
-def _placed(error: InvalidInput, index: int) -> InvalidInput:
-    problems = [replace(problem, field=f"jobs.{index}.{problem.field}") for problem in error.problems]
-    return InvalidInput(error.detail, problems=problems)
+def _admitted_in_its_place(desk: Desk, principal: Principal, order: Order, index: int) -> dict[str, Any]:
+    """Says of what does not fit which job of the batch it is in."""
+    try:
+        return _admitted(desk, principal, order, index)
+    except InvalidInput as error:
+        problems = [replace(problem, field=f"jobs.{index}.{problem.field}") for problem in error.problems]
+        raise InvalidInput(error.detail, problems=problems) from None
 
 
 def _insert(tx: Transaction, principal: Principal, jobs: Sequence[dict[str, Any]]) -> list[int]:
@@ -103,15 +127,20 @@ def _note_numbers(tx: Transaction, principal: Principal, key: str, numbers: Sequ
     tx.execute(update(IdempotencyKey).where(which).values(numbers=_ranges(numbers)))
 
 
-def _accepted_before(connection: Connection, principal: Principal, key: str, body: bytes) -> Sequence[Row[Any]]:
+def _accepted_before(store: Store, principal: Principal, key: str, body: bytes) -> Submitted | None:
+    """What was accepted under the key; None if nothing was."""
     which = and_(IdempotencyKey.owner_id == principal.user_id, IdempotencyKey.key == key)
-    row = connection.execute(select(IdempotencyKey.body_sha256, IdempotencyKey.numbers).where(which)).one()
-    if row.body_sha256 != hashlib.sha256(body).digest():
-        raise KeyReused
-    jobs = _by_numbers(connection, row.numbers)
+    with store.reading() as connection:
+        query = select(IdempotencyKey.body_sha256, IdempotencyKey.numbers).where(which)
+        row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        if row.body_sha256 != hashlib.sha256(body).digest():
+            raise KeyReused
+        jobs = _by_numbers(connection, row.numbers)
     if not jobs:
         raise NotFound("What was accepted under this Idempotency-Key has been removed since.")
-    return jobs
+    return Submitted(jobs, created=False)
 
 
 def _ranges(numbers: Sequence[int]) -> list[list[int]]:

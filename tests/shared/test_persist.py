@@ -44,6 +44,9 @@ def test_a_batch_is_all_or_nothing_and_names_the_place(kit: Kit) -> None:
     with pytest.raises(InvalidInput) as refused:
         persist.submit_batch(kit.store, kit.alice, [Order("count"), Order("count"), Order("count", args={"n": "x"})])
     assert [problem.field for problem in refused.value.problems] == ["jobs.2.args.n"]
+    with pytest.raises(InvalidInput) as refused:
+        persist.submit_batch(kit.store, kit.alice, [Order("count", args={"n": "x"})])
+    assert [problem.field for problem in refused.value.problems] == ["jobs.0.args.n"]
     assert _count(kit, Job) == 0
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import groupby
 from threading import Barrier
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import select, true
+from sqlalchemy import delete, exists, select, true
 
-from shared import control, execute, persist
+from shared import catalog, control, execute, persist
 from shared.control import Answer
-from shared.errors import NotPossible
+from shared.errors import InvalidInput, NotPossible
 from shared.execute import Completed, Lease, Parked, Stopped
 from shared.lifecycle import FINAL, Event, State
-from shared.models import Job, StatusRecord
+from shared.models import Job, Revision, StatusRecord
 from shared.persist import Order
 from tests.shared.kit import Kit
 
@@ -170,3 +171,24 @@ def test_changes_of_many_jobs_never_wait_for_each_other_in_a_circle(kit: Kit) ->
         calls = [threads.submit(act, Event.PAUSE), threads.submit(act, Event.RESUME), *map(threads.submit, [beat] * 2)]
     for call in calls:
         call.result()
+
+
+def test_no_job_is_accepted_whose_type_is_being_removed(kit: Kit) -> None:
+    """Such a job could never be run: its declaration would be gone."""
+
+    def submit() -> None:
+        with suppress(InvalidInput):
+            persist.submit(kit.store, kit.alice, Order("brief"))
+
+    def remove() -> None:
+        with suppress(NotPossible):
+            catalog.remove(kit.store, kit.admin, "brief", "1")
+
+    with Together() as together:
+        for _ in range(100):
+            catalog.declare(kit.store, [{"kind": "python", "name": "brief"}], "worker-1")
+            together.run(submit, remove)
+            declared = exists().where(Revision.hash == Job.revision)
+            with kit.store.transaction() as tx:
+                assert tx.execute(select(Job.id).where(~declared)).all() == []
+                tx.execute(delete(Job))
