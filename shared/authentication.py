@@ -15,7 +15,8 @@ from shared.errors import NotAuthenticated
 from shared.models import Execution, Job, Token, User
 from shared.models.types import now
 from shared.principal import Principal, Scope
-from shared.store import Store, lease_is_valid
+from shared.rules import lease_is_valid
+from shared.store import Store
 
 CACHE_SECONDS = 2.0
 """For how long a token that was found valid is not looked up again; a revocation counts everywhere after that."""

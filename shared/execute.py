@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, and_, case, cast, func, insert, null, or_, select, tuple_, update
+from sqlalchemy import BigInteger, and_, bindparam, case, cast, func, insert, null, or_, select, tuple_, update
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -19,7 +19,7 @@ from shared.json_values import fit_error, refuse_unfit
 from shared.lifecycle import Event, Flag, State
 from shared.models import Checkpoint, Execution, Job, Revision
 from shared.models.types import MICROSECONDS, boot_id, greatest, lease_now, now
-from shared.store import Store, Transaction, advance, in_order
+from shared.store import Store, Transaction, advance, in_order, moving
 
 MAX_EXPONENT = 30
 """After this many failures the pause between attempts grows no more, so that no power overflows."""
@@ -169,56 +169,62 @@ def _fit(end: End) -> End:
     return replace(end, error=fit_error(end.error)) if isinstance(end, Failed | Lost) else end
 
 
-def _claim(tx: Transaction, offer: Offer) -> Claimed | None:
-    runnable = or_(Job.kind == "command", Job.revision.in_(sorted(offer.revisions)))
-    first = (
-        select(Job.number)
-        .where(Job.queue == offer.queue, is_due(), runnable)
-        .order_by(Job.priority, Job.number)
-        .limit(1)
-        .with_for_update(skip_locked=True, of=Job)
-        .correlate(None)
-        .scalar_subquery()
-    )
-    rows = advance(
-        tx,
-        Event.CLAIM,
-        Job.number == first,
-        by=offer.worker,
-        sets={
-            "attempt": Job.attempt + 1,
-            "holder": offer.worker_id,
-            "lease_until": _lease_end(offer.lease),
-            "lease_boot": boot_id(),
-            "not_before": null(),
-            "started_at": case((Job.started_at.is_(None), greatest(now(), Job.updated_at)), else_=Job.started_at),
-            "error": null(),
-        },
-        returning=_NEEDED,
-    )
-    return _claimed(tx, offer, rows[0]) if rows else None
-
-
 _NEEDED = (Job.type, Job.type_version, Job.revision, Job.kind, Job.args, Job.inputs, Job.timeout, Job.max_attempts,
            Job.backoff, Job.pause_at)  # fmt: skip
 
 
-def _lease_end(seconds: float) -> ColumnElement[int]:
-    return lease_now() + round(seconds * MICROSECONDS)
+_FIRST_DUE = (
+    select(Job.number)
+    .where(
+        Job.queue == bindparam("of_queue", type_=Job.queue.type),
+        is_due(),
+        or_(Job.kind == "command", Job.revision.in_(bindparam("with_code", expanding=True))),
+    )
+    .order_by(Job.priority, Job.number)
+    .limit(1)
+    .with_for_update(skip_locked=True, of=Job)
+    .correlate(None)
+    .scalar_subquery()
+)
+_CLAIM = moving(
+    Event.CLAIM,
+    Job.number == _FIRST_DUE,
+    sets={
+        "attempt": Job.attempt + 1,
+        "holder": bindparam("by_worker", type_=Job.holder.type),
+        "lease_until": lease_now() + bindparam("for_microseconds", type_=BigInteger),
+        "lease_boot": boot_id(),
+        "not_before": null(),
+        "started_at": case((Job.started_at.is_(None), greatest(now(), Job.updated_at)), else_=Job.started_at),
+        "error": null(),
+    },
+    returning=_NEEDED,
+)
+_ADD_EXECUTION = insert(Execution)
+
+
+def _claim(tx: Transaction, offer: Offer) -> Claimed | None:
+    given = {
+        "of_queue": offer.queue,
+        "with_code": sorted(offer.revisions),
+        "by_worker": offer.worker_id,
+        "for_microseconds": round(offer.lease * MICROSECONDS),
+    }
+    rows = _CLAIM.run(tx, given, by=offer.worker)
+    return _claimed(tx, offer, rows[0]) if rows else None
 
 
 def _claimed(tx: Transaction, offer: Offer, row: Row[Any]) -> Claimed:
     token = secrets.token_urlsafe(32) if row.kind == "command" else None
-    tx.execute(
-        insert(Execution).values(
-            job_id=row.id,
-            attempt=row.attempt,
-            worker_id=offer.worker_id,
-            node=offer.node,
-            pid=offer.pid,
-            token_sha256=hashlib.sha256(token.encode()).digest() if token else None,
-        )
-    )
+    execution = {
+        "job_id": row.id,
+        "attempt": row.attempt,
+        "worker_id": offer.worker_id,
+        "node": offer.node,
+        "pid": offer.pid,
+        "token_sha256": hashlib.sha256(token.encode()).digest() if token else None,
+    }
+    tx.execute(_ADD_EXECUTION, execution)
     return Claimed(
         lease=Lease(row.id, row.attempt),
         owner_id=row.owner_id,
@@ -226,7 +232,7 @@ def _claimed(tx: Transaction, offer: Offer, row: Row[Any]) -> Claimed:
         type_version=row.type_version,
         revision=row.revision,
         kind=row.kind,
-        declaration=tx.execute(select(Revision.declaration).where(Revision.hash == row.revision)).scalar_one(),
+        declaration=_declaration(tx, row.revision),
         args=row.args,
         inputs=row.inputs,
         timeout=row.timeout,
@@ -237,6 +243,21 @@ def _claimed(tx: Transaction, offer: Offer, row: Row[Any]) -> Claimed:
         token=token,
         saved=_saved(tx, row) if row.attempt > 1 else None,
     )
+
+
+_declarations: dict[str, Mapping[str, Any]] = {}
+"""Declarations by their hashes, which name their content for good."""
+_MOST_DECLARATIONS = 1000
+
+
+def _declaration(tx: Transaction, digest: str) -> Mapping[str, Any]:
+    found = _declarations.get(digest)
+    if found is None:
+        found = tx.execute(select(Revision.declaration).where(Revision.hash == digest)).scalar_one()
+        if len(_declarations) >= _MOST_DECLARATIONS:
+            _declarations.clear()
+        _declarations[digest] = found
+    return found
 
 
 def _saved(tx: Transaction, row: Row[Any]) -> Saved | None:
@@ -265,15 +286,21 @@ def _end(tx: Transaction, lease: Lease, end: End, by: str) -> Sequence[Row[Any]]
             return advance(tx, Event.STOP, holds(lease), Job.flag == Flag.CANCEL.value, by=by)
 
 
+_COMPLETE = moving(
+    Event.COMPLETE,
+    Job.id == bindparam("of_job", type_=Job.id.type),
+    Job.attempt == bindparam("of_attempt", type_=Job.attempt.type),
+    Job.holder.is_not(None),
+    sets={
+        "result": bindparam("with_result", type_=Job.result.type),
+        "progress": case((Job.flag == Flag.CANCEL.value, Job.progress), else_=1.0),
+    },
+)
+
+
 def _complete(tx: Transaction, lease: Lease, end: Completed, by: str) -> Sequence[Row[Any]]:
-    return advance(
-        tx,
-        Event.COMPLETE,
-        holds(lease),
-        by=by,
-        sets={"result": end.result, "progress": case((Job.flag == Flag.CANCEL.value, Job.progress), else_=1.0)},
-        execution={"exit_code": end.exit_code},
-    )
+    given = {"of_job": lease.job_id, "of_attempt": lease.attempt, "with_result": end.result}
+    return _COMPLETE.run(tx, given, by=by, execution={"exit_code": end.exit_code})
 
 
 def _fail(tx: Transaction, where: ColumnElement[bool], end: Failed, by: str) -> Sequence[Row[Any]]:
@@ -340,7 +367,7 @@ def heartbeat(store: Store, worker_id: UUID, leases: Sequence[Lease], seconds: f
     statement = (
         update(Job)
         .where(in_order(Job.holder == worker_id, tuple_(Job.id, Job.attempt).in_(pairs)))
-        .values(lease_until=_lease_end(seconds), lease_boot=boot_id())
+        .values(lease_until=lease_now() + round(seconds * MICROSECONDS), lease_boot=boot_id())
         .returning(*_SEEN)
     )
     with store.transaction() as tx:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, delete, desc, exists, func, insert, select
+from sqlalchemy import and_, bindparam, delete, desc, exists, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Row
@@ -21,7 +22,7 @@ from shared.errors import StaleExecution
 from shared.json_values import fit_text, refuse_unfit
 from shared.models import Checkpoint, Execution, Job, LogChunk, Role, StatusRecord, StoredFile
 from shared.models.types import now
-from shared.store import Store, Transaction, append
+from shared.store import Change, Store, Transaction, noting
 
 _LONGEST = {"stage": 200, "message": 2000}
 """characters that the columns hold"""
@@ -76,18 +77,41 @@ def _holds(job_id: UUID, attempt: int) -> ColumnElement[bool]:
     return and_(Job.id == job_id, Job.attempt == attempt, Job.holder.is_not(None))
 
 
-def push(store: Store, job_id: UUID, attempt: int, reports: Sequence[Report], by: str) -> Row[Any]:
-    """Adds one status record for each report, in order, in one transaction; returns the last one.
+@cache
+def _reporting(names: tuple[str, ...]) -> Change:
+    """The change that a report makes that says something of `names`."""
+    holds = (
+        Job.id == bindparam("of_job", type_=Job.id.type),
+        Job.attempt == bindparam("of_attempt", type_=Job.attempt.type),
+        Job.holder.is_not(None),
+    )
+    sets = {name: bindparam(f"said_{name}", type_=getattr(Job, name).type) for name in names}
+    return noting("report", *holds, sets=sets)
 
-    A single report that repeats the execution's last one word for word is taken for a retry of it: the stored record
-    is returned and nothing is written.
+
+def push(store: Store, job_id: UUID, attempt: int, reports: Sequence[Report], by: str) -> None:
+    """Adds one status record for each report, in order, in one transaction."""
+    with store.transaction() as tx:
+        _write(tx, job_id, attempt, reports, by)
+
+
+def _write(tx: Transaction, job_id: UUID, attempt: int, reports: Sequence[Report], by: str) -> None:
+    for said in [report.values() for report in reports]:
+        given = {"of_job": job_id, "of_attempt": attempt, **{f"said_{name}": value for name, value in said.items()}}
+        if not _reporting(tuple(said)).run(tx, given, by=by):
+            raise StaleExecution
+
+
+def push_once(store: Store, job_id: UUID, attempt: int, report: Report, by: str) -> Row[Any]:
+    """Adds a status record for the report and returns it.
+
+    A report that repeats the execution's last one word for word is taken for a retry of it: the stored record is
+    returned and nothing is written.
     """
     with store.transaction() as tx:
-        if len(reports) == 1 and (repeated := _repeated(tx, job_id, attempt, reports[0])):
+        if repeated := _repeated(tx, job_id, attempt, report):
             return repeated
-        for report in reports:
-            if not append(tx, _holds(job_id, attempt), event="report", by=by, sets=report.values()):
-                raise StaleExecution
+        _write(tx, job_id, attempt, [report], by)
         return _last_record(tx, job_id)
 
 
@@ -97,9 +121,8 @@ def _last_record(tx: Transaction, job_id: UUID) -> Row[Any]:
 
 
 def _repeated(tx: Transaction, job_id: UUID, attempt: int, report: Report) -> Row[Any] | None:
-    query = select(*StatusRecord.__table__.columns).where(StatusRecord.job_id == job_id)
-    last = tx.execute(query.order_by(desc(StatusRecord.seq)).limit(1)).one_or_none()
-    if last is None or last.event != "report" or last.attempt != attempt:
+    last = _last_record(tx, job_id)
+    if last.event != "report" or last.attempt != attempt:
         return None
     same = all(getattr(last, name) == value for name, value in report.values().items())
     return last if same else None

@@ -10,62 +10,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    BigInteger,
     Connection,
     Executable,
-    Float,
-    and_,
     bindparam,
-    case,
-    cast,
-    false,
-    func,
     insert,
-    literal,
-    null,
-    or_,
     select,
-    true,
-    tuple_,
     update,
 )
 from sqlalchemy.engine import CursorResult, Row
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.engine import READ_ONLY, WriteTurn, make_engine
 from shared.errors import Unavailable
-from shared.lifecycle import (
-    ACKNOWLEDGING,
-    FINAL,
-    POSSIBLE_FLAGS,
-    TRANSITIONS,
-    WITH_WORKER,
-    Ask,
-    Effect,
-    Event,
-    Flag,
-    Move,
-    Situation,
-    State,
-    effect,
-)
+from shared.lifecycle import ACKNOWLEDGING, FINAL, Event, State
 from shared.models import Execution, Job, StatusRecord
-from shared.models.types import MICROSECONDS, boot_id, greatest, lease_now, now
+from shared.models.types import now
+from shared.rules import ENDS_EXECUTION, KEEP, moment, rule
 
 _EVENT_NAMES = frozenset(event.value for event in Event)
 
 REVOKED_AT_ONCE = 20
 """How many of a cancelled job's last wake-ups are revoked; more are never in the broker at once."""
-
-_ENDS_EXECUTION = (ACKNOWLEDGING | {Event.STOP, Event.CANCEL, Event.RESUME}) - {Event.SUSPEND}
 
 
 @dataclass
@@ -158,115 +131,70 @@ def _cause(error: Exception) -> str:
     return f"The database cannot be reached now ({lines[0][:200]}); nothing was changed."
 
 
-def lease_is_valid() -> ColumnElement[bool]:
-    """Whether the lease on a job's row still runs."""
-    return and_(Job.lease_until > lease_now(), Job.lease_boot == boot_id())
-
-
-def lease_is_void() -> ColumnElement[bool]:
-    """Whether the lease on a held job's row has run out, or belongs to another boot of the machine."""
-    return or_(Job.lease_until <= lease_now(), Job.lease_boot != boot_id())
-
-
-def _is_in(situation: Situation) -> ColumnElement[bool]:
-    state = Job.state == situation.state.value
-    circumstances = {
-        Situation.SUSPENDED: and_(Job.holder.is_not(None), lease_is_valid()),
-        Situation.STRANDED: and_(Job.holder.is_not(None), lease_is_void()),
-        Situation.PARKED: and_(Job.holder.is_(None), Job.held.is_(False)),
-        Situation.HELD: Job.held.is_(True),
-    }
-    return and_(state, circumstances[situation]) if situation in circumstances else state
-
-
-def _flag_is(flag: Flag | None) -> ColumnElement[bool]:
-    return Job.flag.is_(None) if flag is None else Job.flag == flag.value
-
-
-@dataclass(frozen=True)
-class _Rule:
-    """The law of one event as SQL: when it is possible, and what the columns become."""
-
-    guard: ColumnElement[bool]
-    changes: Mapping[str, Any]
-
-
-@cache
-def _rule(event: Event) -> _Rule:
-    branches: list[tuple[ColumnElement[bool], Effect]] = []
-    for situation in TRANSITIONS[event]:
-        branches += _branches(event, situation)
-    guard = or_(*(_possible(event, situation) for situation in TRANSITIONS[event]))
-    return _Rule(guard, _changes(event, branches))
-
-
-def _branches(event: Event, situation: Situation) -> list[tuple[ColumnElement[bool], Effect]]:
-    flags = POSSIBLE_FLAGS.get(situation, (None,))
-    found = [(flag, what) for flag in flags if (what := effect(event, situation, flag))]
-    if len(found) == len(flags) and len({what for _, what in found}) == 1:
-        return [(_is_in(situation), found[0][1])]
-    return [(and_(_is_in(situation), _flag_is(flag)), what) for flag, what in found]
-
-
-def _possible(event: Event, situation: Situation) -> ColumnElement[bool]:
-    flags = POSSIBLE_FLAGS.get(situation, (None,))
-    allowed = [flag for flag in flags if effect(event, situation, flag)]
-    if len(allowed) == len(flags):
-        return _is_in(situation)
-    return and_(_is_in(situation), or_(*(_flag_is(flag) for flag in allowed)))
-
-
-def _changes(event: Event, branches: Sequence[tuple[ColumnElement[bool], Effect]]) -> Mapping[str, Any]:
-    moves = [(when, what.to) for when, what in branches if isinstance(what, Move)]
-    asks = [(when, what.flag) for when, what in branches if isinstance(what, Ask)]
-    changes = _moved(event, moves, len(moves) == len(branches)) if moves else {}
-    if asks:
-        changes["flag"] = case(*((when, literal(flag.value)) for when, flag in asks), else_=null())
-    else:
-        changes["flag"] = case((Job.flag == Flag.CANCEL.value, Job.flag)) if event is Event.SUSPEND else null()
-    return changes
-
-
-def _moved(event: Event, moves: Sequence[tuple[ColumnElement[bool], Situation]], always: bool) -> dict[str, Any]:  # noqa: FBT001
-    """The columns that a move sets; `always` when every effect of the event is a move."""
-
-    def where(wanted: Callable[[Situation], bool], then: Any, otherwise: Any) -> Any:
-        chosen = [when for when, to in moves if wanted(to)]
-        if always and len(chosen) == len(moves):
-            return then
-        return case((or_(*chosen), then), else_=otherwise) if chosen else otherwise
-
-    state = where(lambda to: to is moves[0][1], literal(moves[0][1].state.value), None)
-    if state is None or not always or len({to for _, to in moves}) > 1:
-        state = case(*((when, literal(to.state.value)) for when, to in moves), else_=Job.state)
-    changes: dict[str, Any] = {
-        "state": state,
-        "state_at": where(lambda _: True, case((state != Job.state, _at()), else_=Job.state_at), Job.state_at),
-        "held": where(lambda to: to is Situation.HELD, true(), false()),
-    }
-    if any(to.state in FINAL for _, to in moves):
-        changes["finished_at"] = where(lambda to: to.state in FINAL, _at(), Job.finished_at)
-        changes["expires_at"] = where(lambda to: to.state in FINAL, _EXPIRY, Job.expires_at)
-    if event in _ENDS_EXECUTION:
-        for column in ("holder", "lease_until", "lease_boot"):
-            changes[column] = where(lambda to: to not in WITH_WORKER, null(), getattr(Job, column))
-    return changes
-
-
-def _at() -> ColumnElement[int]:
-    return greatest(now(), Job.updated_at)
-
-
-_KEEP = "keep_seconds"
-_KEPT = func.coalesce(Job.expires_after, bindparam(_KEEP, type_=Float)) * MICROSECONDS
-_EXPIRY = now() + cast(_KEPT, BigInteger)
-_BOOKKEEPING = {"updated_at": _at(), "seq": Job.seq + 1, "version": Job.version + 1}
+_BOOKKEEPING = {"updated_at": moment(), "seq": Job.seq + 1, "version": Job.version + 1}
 
 _RECORDED = (
     Job.id, Job.number, Job.owner_id, Job.queue, Job.state, Job.flag, Job.flag_by, Job.flag_reason, Job.attempt,
     Job.burnt, Job.rerun, Job.holder, Job.stage, Job.progress, Job.done, Job.total, Job.message, Job.error, Job.seq,
     Job.updated_at, Job.wakeups, Job.version,
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of jobs whose statement is made once and run often: what differs each time are its parameters.
+
+    To build and to compile a statement takes several times as long as to run it, which counts where it is done for
+    every job.
+    """
+
+    event: str
+    statement: ReturningUpdate[Any]
+    moves: Event | None = None
+    """the lifecycle event; None when the job stays where it is"""
+    _keeps: bool = False
+
+    def run(
+        self,
+        tx: Transaction,
+        given: Mapping[str, Any] | None = None,
+        *,
+        by: str | None,
+        reason: str | None = None,
+        execution: Mapping[str, Any] | None = None,
+    ) -> Sequence[Row[Any]]:
+        """Does it, with the parameters `given`; see `advance` and `append`."""
+        parameters = {KEEP: tx.keep_seconds, **(given or {})} if self._keeps else given
+        rows = tx.execute(self.statement, parameters).all()
+        if rows:
+            _write_records(tx, [_record_of(row, self.event, by, reason) for row in rows])
+        if rows and self.moves:
+            if self.moves in ENDS_EXECUTION:
+                _end_executions(tx, self.moves, rows, execution or {})
+            for row in rows:
+                _collect_effects(tx.effects, self.moves, row)
+        return rows
+
+
+def moving(
+    event: Event,
+    *where: ColumnElement[bool],
+    sets: Mapping[str, Any] | None = None,
+    returning: Sequence[Any] = (),
+) -> Change:
+    """`event` for the jobs that match `where` and in whose situation it is possible, for `Change.run`."""
+    law = rule(event)
+    changes = {**law.changes, **_BOOKKEEPING, **(sets or {})}
+    statement = update(Job).where(law.guard, *where).values(changes).returning(*_RECORDED, *returning)
+    return Change(event.value, statement, event, "expires_at" in law.changes)
+
+
+def noting(event: str, *where: ColumnElement[bool], sets: Mapping[str, Any]) -> Change:
+    """A change of the jobs that match `where` that moves none of them; `sets` names no state."""
+    if "state" in sets or "flag" in sets:
+        message = "only advance() writes a job's state"
+        raise ValueError(message)
+    return Change(event, update(Job).where(*where).values({**_BOOKKEEPING, **sets}).returning(*_RECORDED))
 
 
 def advance(
@@ -277,25 +205,21 @@ def advance(
     reason: str | None = None,
     sets: Mapping[str, Any] | None = None,
     execution: Mapping[str, Any] | None = None,
-    returning: Sequence[Any] = (),
 ) -> Sequence[Row[Any]]:
     """Lets `event` happen to every job that matches `where` and in whose situation it is possible.
 
     Each such row gets its new state, flag, lease and times and a status record, all in this transaction. `sets` are
-    further columns of the job, `execution` of the execution that the event ends, `returning` further columns wanted
-    back. Returns the rows as they are now; rows to which the event could not happen are not among them.
+    further columns of the job, `execution` of the execution that the event ends. Returns the rows as they are now;
+    rows to which the event could not happen are not among them.
     """
-    rule = _rule(event)
-    changes = {**rule.changes, **_BOOKKEEPING, **(sets or {})}
-    statement = update(Job).where(rule.guard, *where).values(changes).returning(*_RECORDED, *returning)
-    rows = tx.execute(statement, {_KEEP: tx.keep_seconds} if "expires_at" in rule.changes else None).all()
-    if rows:
-        _write_records(tx, [_record_of(row, event.value, by, reason) for row in rows])
-        if event in _ENDS_EXECUTION:
-            _end_executions(tx, event, rows, execution or {})
-        for row in rows:
-            _collect_effects(tx.effects, event, row)
-    return rows
+    return moving(event, *where, sets=sets).run(tx, by=by, reason=reason, execution=execution)
+
+
+def append(
+    tx: Transaction, *where: ColumnElement[bool], event: str, by: str | None, sets: Mapping[str, Any]
+) -> Sequence[Row[Any]]:
+    """Changes a job without moving it (an edit) and adds the status record; `sets` names no state."""
+    return noting(event, *where, sets=sets).run(tx, by=by)
 
 
 def in_order(*where: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -305,25 +229,6 @@ def in_order(*where: ColumnElement[bool]) -> ColumnElement[bool]:
     """
     locked = select(Job.number).where(*where).order_by(Job.number).with_for_update(of=Job).cte("locked")
     return Job.number.in_(select(locked.c.number))
-
-
-def append(
-    tx: Transaction,
-    *where: ColumnElement[bool],
-    event: str,
-    by: str | None,
-    sets: Mapping[str, Any],
-    reason: str | None = None,
-    returning: Sequence[Any] = (),
-) -> Sequence[Row[Any]]:
-    """Changes a job without moving it (a report, an edit) and adds the status record; `sets` names no state."""
-    if "state" in sets or "flag" in sets:
-        message = "only advance() writes a job's state"
-        raise ValueError(message)
-    changes = {**_BOOKKEEPING, **sets}
-    rows = tx.execute(update(Job).where(*where).values(changes).returning(*_RECORDED, *returning)).all()
-    _write_records(tx, [_record_of(row, event, by, reason) for row in rows])
-    return rows
 
 
 def first_records(tx: Transaction, rows: Sequence[Row[Any]], event: Event, by: str) -> None:
@@ -350,22 +255,35 @@ def _record_of(row: Row[Any], event: str, by: str | None, reason: str | None) ->
     }  # fmt: skip
 
 
+_ADD_RECORDS = insert(StatusRecord)
+
+
 def _write_records(tx: Transaction, records: list[dict[str, Any]]) -> None:
     if records:
-        tx.execute(insert(StatusRecord), records)
+        tx.execute(_ADD_RECORDS, records)
+
+
+_END = ("exit_code", "signal", "error")
+_END_EXECUTION = (
+    update(Execution)
+    .where(
+        Execution.job_id == bindparam("of_job", type_=Execution.job_id.type),
+        Execution.attempt == bindparam("of_attempt", type_=Execution.attempt.type),
+        Execution.ended_at.is_(None),
+    )
+    .values(
+        ended_at=now(),
+        outcome=bindparam("with_outcome", type_=Execution.outcome.type),
+        **{name: bindparam(f"with_{name}", type_=getattr(Execution, name).type) for name in _END},
+    )
+)
 
 
 def _end_executions(tx: Transaction, event: Event, rows: Sequence[Row[Any]], values: Mapping[str, Any]) -> None:
-    ended = [(row.id, row.attempt) for row in rows if row.holder is None and row.attempt > 0]
-    if not ended:
-        return
-    which = (
-        and_(Execution.job_id == ended[0][0], Execution.attempt == ended[0][1])
-        if len(ended) == 1
-        else tuple_(Execution.job_id, Execution.attempt).in_(ended)
-    )
-    changes = {"ended_at": now(), "outcome": event.value, **values}
-    tx.execute(update(Execution).where(which, Execution.ended_at.is_(None)).values(changes))
+    ending = {"with_outcome": event.value, **{f"with_{name}": values.get(name) for name in _END}}
+    ended = [{"of_job": row.id, "of_attempt": row.attempt} for row in rows if row.holder is None and row.attempt > 0]
+    if ended:
+        tx.execute(_END_EXECUTION, [{**ending, **each} for each in ended])
 
 
 def _collect_effects(effects: Effects, event: Event, row: Row[Any]) -> None:

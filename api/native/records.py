@@ -77,5 +77,5 @@ def push_record(body: Mapping[str, Any], job_id: UUID) -> Response:
     values = {name: value for name, value in body.items() if name != "sequence"}
     if not values:
         raise InvalidInput(problems=[FieldProblem("", "says nothing", "stage, progress, done, total or message")])
-    row = report.push(installation().store, *principal.execution, [report.Report(**values)], principal.name)
+    row = report.push_once(installation().store, *principal.execution, report.Report(**values), principal.name)
     return rendered(shown(row), 201)

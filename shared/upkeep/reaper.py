@@ -8,7 +8,8 @@ from sqlalchemy import select
 
 from shared.execute import Lost, lose
 from shared.models import Job
-from shared.store import Store, lease_is_void
+from shared.rules import lease_is_void
+from shared.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -188,8 +188,8 @@ def test_reports_are_recorded_in_order_and_an_exact_repeat_is_the_same_record(ki
         ("first", 0.5, ""),
         ("first", 0.5, "half way"),
     ]
-    once = report.push(kit.store, lease.job_id, 1, [Report(message="again")], "w")
-    assert report.push(kit.store, lease.job_id, 1, [Report(message="again")], "w").id == once.id
+    once = report.push_once(kit.store, lease.job_id, 1, Report(message="again"), "w")
+    assert report.push_once(kit.store, lease.job_id, 1, Report(message="again"), "w").id == once.id
 
 
 def test_log_pieces_are_kept_once_and_the_oldest_go_first(kit: Kit) -> None:
