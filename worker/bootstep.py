@@ -52,18 +52,15 @@ class BesideAgent(bootsteps.StartStopStep):
         _refuse_other_pools(worker)
         super().__init__(worker, **options)
         self._settings = Settings.from_env()
-        self._looks = False
         self._slots = self._join_agent(worker)
         _load_jobs(self._settings)
 
     def register_with_event_loop(self, worker: Any, hub: Any) -> None:
-        """Looks after the agent, the fence and the pool from now on; called again after each new connection."""
+        """Looks after agent, fence and pool; called anew for each connection, whose loss ends these timers."""
         hub.call_soon(self._tell_exits, worker)
-        if not self._looks:
-            self._looks = True
-            hub.call_repeatedly(LOOK, self._look)
-            # Celery looks for dead children every 5 s, where it has not seen the end of one as it happened.
-            hub.call_repeatedly(LOOK, worker.pool.maintain_pool)
+        hub.call_repeatedly(LOOK, self._look)
+        # Celery looks for dead children every 5 s, where it has not seen the end of one as it happened.
+        hub.call_repeatedly(LOOK, worker.pool.maintain_pool)
 
     def _join_agent(self, worker: Any) -> Slots:
         global _agent  # noqa: PLW0603 - one process is one Celery main

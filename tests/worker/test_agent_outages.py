@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -129,3 +130,16 @@ def test_one_wake_up_delivered_fifty_times_gives_one_execution(quick: Fleet) -> 
     wait_for(lambda: quick.wire.depth("default") == 0, 20, "all messages to be taken")
     assert len(quick.executions(job_id)) == 1
     assert quick.events(job_id) == ["submit", "claim", "complete"]
+
+
+def test_celery_main_still_watches_its_pool_after_the_broker_was_away(quick: Fleet, valkey: ValkeyServer) -> None:
+    quick.start(slots=1)
+    quick.wait(quick.submit("noop"), "completed")
+    valkey.kill()
+    valkey.restart()
+    for _ in range(3):
+        job_id = quick.submit("sleep", {"seconds": 60}, max_attempts=1)
+        quick.wait(job_id, "running", 30)
+        os.kill(quick.executions(job_id)[0].pid, signal.SIGKILL)
+        quick.wait(job_id, "failed", 5)
+        quick.wait(quick.submit("noop"), "completed", 4)
