@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.engine import Row
 
 from shared import catalog, json_schema
@@ -97,10 +97,16 @@ def declaration_of(connection: Connection, job: Row[Any]) -> Mapping[str, Any]:
     return found
 
 
+_HELD = (
+    select(Revision.hash)
+    .where(Revision.hash.in_(bindparam("hashes", expanding=True)))
+    .with_for_update(read=True, key_share=True)
+)
+
+
 def hold_revisions(connection: Connection, hashes: Collection[str]) -> None:
     """Keeps the job types that jobs were admitted under from being removed before those are stored."""
-    held = select(Revision.hash).where(Revision.hash.in_(hashes)).with_for_update(read=True, key_share=True)
-    if len(connection.execute(held).all()) < len(hashes):
+    if len(connection.execute(_HELD, {"hashes": sorted(hashes)}).all()) < len(hashes):
         raise InvalidInput("The job type has just been removed.")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, delete, exists, false, select, update
@@ -128,6 +129,7 @@ def validate_args(declaration: Mapping[str, Any], args: Any) -> list[FieldProble
     return json_schema.problems(declaration.get("args") or {}, dict(args), "args")
 
 
+@cache
 def _types() -> Select[Any]:
     return select(*JobType.__table__.columns, Revision.declaration).join(Revision, Revision.hash == JobType.revision)
 

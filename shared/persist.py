@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import BigInteger, Connection, and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Row
@@ -104,9 +104,11 @@ def _admitted_in_its_place(desk: Desk, principal: Principal, order: Order, index
         raise InvalidInput(error.detail, problems=problems) from None
 
 
+_ADD_JOBS = insert(Job).returning(*RECORDED, sort_by_parameter_order=True)
+
+
 def _insert(tx: Transaction, principal: Principal, jobs: Sequence[dict[str, Any]]) -> list[int]:
-    statement = insert(Job).returning(*RECORDED, sort_by_parameter_order=True)
-    rows = tx.execute(statement, list(jobs)).all()
+    rows = tx.execute(_ADD_JOBS, list(jobs)).all()
     first_records(tx, rows, Event.SUBMIT, principal.name)
     labels = [{"job_id": job["id"], "label": label} for job in jobs for label in job["labels"]]
     if labels:
@@ -153,11 +155,17 @@ def _ranges(numbers: Sequence[int]) -> list[list[int]]:
     return ranges
 
 
+_BETWEEN = (
+    job_with_owner()
+    .where(Job.number >= bindparam("first", type_=BigInteger), Job.number <= bindparam("last", type_=BigInteger))
+    .order_by(Job.number)
+)
+
+
 def _by_numbers(connection: Connection, ranges: Sequence[Sequence[int]]) -> Sequence[Row[Any]]:
     found: list[Row[Any]] = []
     for first, last in ranges:
-        query = job_with_owner().where(Job.number.between(first, last)).order_by(Job.number)
-        found += connection.execute(query).all()
+        found += connection.execute(_BETWEEN, {"first": first, "last": last}).all()
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Select, select, true
@@ -25,6 +26,7 @@ def steerable(principal: Principal) -> ColumnElement[bool]:
     return visible(principal)
 
 
+@cache
 def job_with_owner() -> Select[Any]:
     """All columns of jobs and their owner's name as `owner`."""
     return select(*Job.__table__.columns, User.name.label("owner")).join(User, User.id == Job.owner_id)
