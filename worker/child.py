@@ -46,6 +46,13 @@ FENCE_WITHIN = 5.0
 """seconds that a child waits for the agent to reach the database again before it claims"""
 
 
+def _present_umask() -> int:
+    """The only way to read it is to set it."""
+    before = os.umask(0o077)
+    os.umask(before)
+    return before
+
+
 @dataclass
 class Child:
     """Everything a pool child holds, from one execution to the next."""
@@ -57,6 +64,8 @@ class Child:
     interrupts: Interrupts = field(default_factory=Interrupts)
     _offered: frozenset[str] = frozenset()
     _offered_until: float = 0.0
+    _home: str = field(default_factory=os.getcwd)
+    _umask: int = field(default_factory=_present_umask)
 
     # ------------------------------------------------------------------------------- what it works with
 
@@ -170,10 +179,12 @@ class Child:
         return Desk(claimed, workdir, self.slot, ledger, self.files, self.interrupts, self.settings)
 
     def clear(self, lease: Lease) -> None:
-        """Leaves nothing of an execution: no process, no work directory."""
+        """Leaves nothing of an execution: no process, no work directory, and not the places that job code went to."""
         if not trees.childless():
             trees.kill_tree(os.getpid(), include_root=False)
             trees.reap_children()
+        os.chdir(self._home)
+        os.umask(self._umask)
         workspace.remove(workspace.place(self.settings.work_dir, lease))
 
     def _ask_to_park(self, lease: Lease) -> None:

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from longshore import Job, job_type
@@ -88,6 +89,14 @@ def loud(job: Job) -> None:
     os.system("echo from a shell")  # noqa: S605 - a plain child that inherits the descriptors
     logging.getLogger("some.library").warning("a library warns")
     sys.stdout.write("no end of line")
+
+
+@job_type("wanders", max_attempts=1)
+def wanders(job: Job) -> list[Any]:
+    """Say where it is, and go elsewhere."""
+    found = [str(Path.cwd()), os.umask(0)]
+    os.chdir(job.workdir)
+    return found
 
 
 @job_type("leaves_children", max_attempts=1)

@@ -54,3 +54,8 @@ def test_the_addresses_of_database_and_broker_do_not_reach_job_code(running: Fle
     """They may hold passwords."""
     job = running.wait(running.submit("secrets"), "completed")
     assert not {"LONGSHORE_DATABASE_URL", "LONGSHORE_BROKER_URL"} & set(job.result)
+
+
+def test_where_a_job_went_is_no_matter_of_the_next(running: Fleet) -> None:
+    found = [running.wait(running.submit("wanders"), "completed").result for _ in range(6)]
+    assert all(each == found[0] for each in found), found
