@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from flask import Flask, Response, request, send_from_directory
+from flask import Flask, Response, redirect, request, send_from_directory
 from flask_smorest import Api  # type: ignore[import-untyped]
+from werkzeug.wrappers import Response as BaseResponse
 
 from api import ops
 from api.auth import PUBLIC, declare
@@ -88,10 +89,14 @@ def _serve(app: Flask, body: bytes) -> None:
         headers = {"Content-Security-Policy": PAGE_POLICY}
         return Response(_PAGE.format(root=request.script_root), headers=headers, mimetype="text/html")
 
+    def front() -> BaseResponse:
+        return redirect(f"{request.script_root}/docs")
+
     def asset(name: str) -> Response:
         return send_from_directory(ASSETS, name, max_age=3600)
 
     app.add_url_rule("/openapi.json", "openapi", declare(openapi, PUBLIC), methods=["GET"])
+    app.add_url_rule("/", "front", declare(front, PUBLIC), methods=["GET"])
     app.add_url_rule("/docs", "docs", declare(page, PUBLIC), methods=["GET"])
     app.add_url_rule("/docs/<name>", "docs_asset", declare(asset, PUBLIC), methods=["GET"])
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import marshmallow as ma
 import orjson
-from flask import Flask, Response
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 from werkzeug.http import HTTP_STATUS_CODES
 
 from shared.errors import BrokerUnavailable, FieldProblem, LongshoreError, NotAuthenticated, Unavailable
@@ -77,7 +77,16 @@ def answer_http(error: HTTPException) -> Response:
         return Response(error.get_response().get_data(), error.code, [*error.get_headers()])
     code = _CODES.get(error.code) or error.name.lower().replace(" ", "-")
     kept = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
-    return problem(error.code, code, error.name, error.description or error.name, headers=kept)
+    return problem(error.code, code, error.name, _detail(error), headers=kept)
+
+
+def _detail(error: HTTPException) -> str:
+    """What the framework says, in words that tell what to do where its own do not."""
+    if isinstance(error, RequestEntityTooLarge) and request.max_content_length:
+        return f"The body may have at most {request.max_content_length} bytes here."
+    if isinstance(error, NotFound) and error.description == NotFound.description:
+        return "Nothing is at this address; /docs shows all there are. Jobs and files are addressed by their full id."
+    return error.description or error.name
 
 
 def answer_unforeseen(error: Exception) -> Response:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import marshmallow as ma
 import orjson
 from flask import Request, request
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from api.fields import EXPECTED
 from shared.errors import FieldProblem, InvalidInput
@@ -37,6 +38,7 @@ def json_body(given: Request) -> Any:
     415 for another media type, 400 for what is not JSON, 422 for what cannot be stored.
     """
     raw = given.get_data(cache=True)
+    _refuse_a_cut_body(given, raw)
     if not raw:
         return {}
     if given.mimetype != "application/json" and not given.mimetype.endswith("+json"):
@@ -49,6 +51,13 @@ def json_body(given: Request) -> Any:
     if _MANY_DIGITS.search(raw):
         json.loads(raw, parse_int=_exact)
     return value
+
+
+def _refuse_a_cut_body(given: Request, raw: bytes) -> None:
+    """A body sent in chunks announces no length; werkzeug stops at the limit without a word."""
+    limit = given.max_content_length
+    if given.content_length is None and limit and len(raw) >= limit and given.environ["wsgi.input"].read(1):
+        raise RequestEntityTooLarge
 
 
 def _exact(digits: str) -> int:
@@ -130,26 +139,53 @@ def invalid(error: ma.ValidationError, schema: ma.Schema) -> InvalidInput:
     return InvalidInput(problems=[found for each in by_location.values() for found in _problems(each, schema, ())])
 
 
-def _problems(messages: Any, schema: ma.Schema | None, path: tuple[str, ...]) -> Iterator[FieldProblem]:
+def _problems(messages: Any, field: Any, path: tuple[str, ...]) -> Iterator[FieldProblem]:
+    """`field` is the schema or the field at `path`, None where there is none."""
     if isinstance(messages, dict):
         for key, inner in messages.items():
-            yield from _problems(inner, schema, (*path, str(key)))
+            part = str(key)
+            yield from _problems(inner, *_step(field, part, path))
     else:
         texts = messages if isinstance(messages, list) else [messages]
-        shown = [part for part in path if part != "_schema"]
-        yield from (FieldProblem(".".join(shown)[:300], str(text), _expected(schema, shown)) for text in texts)
+        yield from (FieldProblem(".".join(path)[:300], str(text), _expected(field)) for text in texts)
 
 
-def _expected(schema: Any, path: list[str]) -> str:
-    found: Any = schema
-    for part in path:
-        found = _inside(found, part)
-    return str(found.metadata.get(EXPECTED, "")) if isinstance(found, ma.fields.Field) else ""
+def _step(field: Any, part: str, path: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+    """One step down: what is there, and its path, without the words that are marshmallow's own."""
+    if part == "_schema":
+        return field, path
+    if isinstance(field, _EntryOf):
+        return (field.entry.value_field if part == "value" else field.entry.key_field), path
+    return _inside(field, part), (*path, part)
+
+
+@dataclass(frozen=True)
+class _EntryOf:
+    """One entry of a field that is a mapping; its messages tell next whether they are on the key or the value."""
+
+    entry: Any
+
+
+@dataclass(frozen=True)
+class _Unknown:
+    """A name that a schema does not know, with those that it does."""
+
+    known: tuple[str, ...]
+
+
+def _expected(field: Any) -> str:
+    if isinstance(field, _Unknown):
+        return f"one of: {', '.join(field.known)}"
+    if isinstance(field, ma.Schema | ma.fields.Nested):
+        return "a JSON object"
+    return str(field.metadata.get(EXPECTED, "")) if isinstance(field, ma.fields.Field) else ""
 
 
 def _inside(found: Any, part: str) -> Any:
     if isinstance(found, ma.fields.Nested):
         found = found.schema
     if isinstance(found, ma.Schema):
-        return found.fields.get(part)
+        return found.fields.get(part) or _Unknown(tuple(sorted(found.fields)))
+    if isinstance(found, ma.fields.Dict):
+        return _EntryOf(found)
     return found.inner if isinstance(found, ma.fields.List) else found

@@ -7,7 +7,7 @@ from typing import Any
 
 import marshmallow as ma
 
-from api.fields import Document, Duration, Identity, Items, Moment, Number, Read, Text, Truth, Whole
+from api.fields import EXPECTED, Document, Duration, Identity, Items, Moment, Number, Read, Text, Truth, Whole
 from api.parsing import Strict
 from shared.persist import Order
 
@@ -29,6 +29,9 @@ class FileIds(Read, ma.fields.Field[Any]):
     default_error_messages = {"invalid": "Not a file id or a list of file ids."}  # noqa: RUF012 - marshmallow's form
     _one = Identity()
     _many = Items(Identity(), 10_000)
+
+    def __init__(self) -> None:
+        super().__init__(metadata={EXPECTED: "the id of an uploaded file, or a list of such ids"})
 
     def _read(self, value: Any) -> Any:
         """The ids as text, which is how a job keeps them."""

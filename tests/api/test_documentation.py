@@ -31,7 +31,7 @@ def test_every_route_is_documented(app: Flask) -> None:
         f"{method} {_as_documented(rule.rule)}"
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD"}
-        if not rule.rule.startswith(("/docs", "/openapi.json"))
+        if rule.rule != "/" and not rule.rule.startswith(("/docs", "/openapi.json"))
     }
     assert documented == routes
 
@@ -77,3 +77,8 @@ def test_the_page_needs_nothing_from_elsewhere(world: World) -> None:
 def test_the_document_is_openapi_3_1(world: World) -> None:
     got = world.nobody.get("/openapi.json", root=True)
     assert (got.status_code, got.json["openapi"]) == (200, "3.1.0")
+
+
+def test_the_bare_address_leads_to_the_page(app: Flask) -> None:
+    answer = app.test_client().get("/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/docs")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from typing import Any
 
 from flask import Flask, Response
@@ -55,7 +56,32 @@ def test_a_number_that_would_be_rounded_is_refused(alice: Somebody) -> None:
 
 def test_a_body_that_is_too_large(alice: Somebody) -> None:
     body = b'{"type": "square", "title": "' + b"x" * (1024 * 1024) + b'"}'
-    _check(alice.post("/jobs", data=body, content_type="application/json"), 413, "too-large")
+    problem = _check(alice.post("/jobs", data=body, content_type="application/json"), 413, "too-large")
+    assert "1048576 bytes" in problem["detail"]
+
+
+def test_a_body_in_chunks_that_is_too_large(alice: Somebody) -> None:
+    stream = io.BytesIO(b'{"type": "square", "title": "' + b"x" * (1024 * 1024) + b'"}')
+    options = {"input_stream": stream, "content_type": "application/json"}
+    answer = alice.post("/jobs", **options, environ_overrides={"wsgi.input_terminated": True})
+    _check(answer, 413, "too-large")
+
+
+def test_what_was_expected_is_told(alice: Somebody) -> None:
+    def told(body: Any) -> Any:
+        return _check(alice.post("/jobs", json=body), 422, "invalid-input")["errors"]
+
+    file_ids = "the id of an uploaded file, or a list of such ids"
+    assert told({"type": "square", "inputs": {"genome": "x"}}) == [
+        {"field": "inputs.genome", "message": "Not a valid UUID.", "expected": file_ids}
+    ]
+    (unknown,) = told({"type": "square", "priorty": 1})
+    assert unknown["field"] == "priorty"
+    assert "priority" in unknown["expected"]
+    (no_object,) = told([1])
+    assert (no_object["field"], no_object["expected"]) == ("", "a JSON object")
+    (in_batch,) = _check(alice.post("/jobs/batch", json={"jobs": [3]}), 422, "invalid-input")["errors"]
+    assert (in_batch["field"], in_batch["expected"]) == ("jobs.0", "a JSON object")
 
 
 def test_a_body_that_is_no_object(alice: Somebody) -> None:

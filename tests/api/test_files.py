@@ -33,6 +33,11 @@ def test_a_file_comes_back_as_it_was_sent(alice: Somebody) -> None:
     assert "sandbox" in got.headers["Content-Security-Policy"]
 
 
+def test_what_curl_says_of_all_bytes_is_no_media_type(alice: Somebody) -> None:
+    sent = alice.post("/files?name=a.txt", data=b"text", content_type="application/x-www-form-urlencoded")
+    assert sent.json["media_type"] == "text/plain"
+
+
 def test_a_range_is_sent_alone(alice: Somebody) -> None:
     content = f"/files/{_upload(alice)}/content"
     part = alice.get(content, headers={"Range": "bytes=6-9"})

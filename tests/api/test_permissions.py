@@ -33,6 +33,7 @@ TABLE: Mapping[str, tuple[Any, ...]] = {
     "GET /readyz": PUBLIC,
     "GET /healthz": PUBLIC,
     "GET /openapi.json": PUBLIC,
+    "GET /": PUBLIC,
     "GET /docs": PUBLIC,
     "GET /docs/<name>": PUBLIC,
     "GET /jobs": ANYBODY_KNOWN,
