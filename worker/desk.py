@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.files import FileStore
-
 from broker_config import Settings
 from shared.execute import Claimed
+from shared.files import FileStore
 from worker import trees
 from worker.clocks import NANOSECONDS, boottime_ns
 from worker.interrupts import Interrupts
