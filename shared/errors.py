@@ -107,7 +107,7 @@ class TooMany(LongshoreError):
 
 
 class Unavailable(LongshoreError):
-    """The database cannot be reached now; nothing was changed."""
+    """The database cannot be reached now."""
 
     code = "unavailable"
     status = 503

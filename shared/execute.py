@@ -344,12 +344,17 @@ def _number(key: str, default: float) -> ColumnElement[float]:
 
 
 def suspend(store: Store, lease: Lease, by: str) -> State:
-    """Acknowledges that the job's processes are stopped in place; the state says whether they shall stay so."""
+    """Acknowledges that the job's processes are stopped in place; the state says whether they shall stay so.
+
+    Doing it again is harmless: the answer to the first time may have been lost.
+    """
     with store.transaction() as tx:
-        rows = advance(tx, Event.SUSPEND, holds(lease), by=by)
-        if not rows:
+        if rows := advance(tx, Event.SUSPEND, holds(lease), by=by):
+            return State(rows[0].state)
+        state = tx.execute(select(Job.state).where(holds(lease))).scalar_one_or_none()
+        if state is None:
             raise StaleExecution
-        return State(rows[0].state)
+        return State(state)
 
 
 def pause_self(store: Store, lease: Lease, reason: str, by: str) -> None:

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, delete, desc, exists, func, insert, select
+from sqlalchemy import and_, bindparam, delete, desc, exists, func, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Row
@@ -183,23 +183,11 @@ def save_checkpoint(
 
 
 def save_output(store: Store, job_id: UUID, attempt: int, output: Output) -> None:
-    """Makes a stored file an output of the job that others can see."""
+    """Makes a stored file an output of the job that others can see; doing it again is harmless."""
     with store.transaction() as tx:
         owner_id = _lock_held(tx, job_id, attempt)
-        tx.execute(
-            insert(StoredFile).values(
-                id=output.id,
-                owner_id=owner_id,
-                job_id=job_id,
-                attempt=attempt,
-                role=Role.OUTPUT.value,
-                name=output.name,
-                path=output.path,
-                size=output.size,
-                sha256=output.sha256,
-                media_type=output.media_type,
-            )
-        )
+        row = {"owner_id": owner_id, "job_id": job_id, "attempt": attempt, "role": Role.OUTPUT.value, **vars(output)}
+        tx.execute(_insert_for(tx)(StoredFile).values(row).on_conflict_do_nothing(index_elements=[StoredFile.id]))
 
 
 def _lock_held(tx: Transaction, job_id: UUID, attempt: int) -> UUID:

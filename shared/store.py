@@ -90,9 +90,12 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """A write transaction; committed when the block ends well, and only then are its effects handed out."""
-        with _clear_errors(), self._turn.taken() if self._turn else nullcontext(), self.engine.begin() as connection:
+        turn = self._turn.taken() if self._turn else nullcontext()
+        with _clear_errors(), turn, self.engine.connect() as connection, connection.begin() as whole:
             tx = Transaction(connection, self.keep_seconds)
             yield tx
+            with _unknown_outcome():
+                whole.commit()
         if tx.effects and self.after_commit:
             self.after_commit(tx.effects)
 
@@ -122,6 +125,18 @@ def _clear_errors() -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Unavailable(_cause(error)) from error
+        raise
+
+
+@contextmanager
+def _unknown_outcome() -> Iterator[None]:
+    """Of a commit whose answer did not come nobody knows whether it was made."""
+    try:
+        yield
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            message = "The database was lost in the moment of the change; see whether it was made before asking again."
+            raise Unavailable(message) from error
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import stat
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from shared.execute import Lease
+
+log = logging.getLogger(__name__)
 
 
 def place(work_dir: Path, lease: Lease) -> Path:
@@ -27,8 +30,14 @@ def create(work_dir: Path, lease: Lease) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Removes a work directory with all that is in it, also what its owner made read-only."""
-    shutil.rmtree(path, onerror=_open_and_retry)  # `onexc` replaces it from Python 3.12 on
+    """Removes a work directory with all that is in it, also what its owner made read-only.
+
+    What resists (a mount, a file that a network file system still holds) is left there: no job fails to end by it.
+    """
+    try:
+        shutil.rmtree(path, onerror=_open_and_retry)  # `onexc` replaces it from Python 3.12 on
+    except OSError as error:
+        log.warning("the work directory %s could not be removed wholly: %s", path, error)
 
 
 def _open_and_retry(function: Callable[..., Any], path: str, cause: tuple[Any, ...]) -> None:

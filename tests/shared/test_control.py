@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
-from sqlalchemy import true
+from sqlalchemy import insert, true
 
 from shared import catalog, control, persist
 from shared.errors import InvalidInput, NotFound, NotPossible
 from shared.execute import Completed, Failed, Parked, Stopped, suspend
 from shared.lifecycle import Event, PauseMode, State
-from shared.models import Job
+from shared.models import Job, StoredFile
 from shared.persist import Order
 from shared.report import save_checkpoint
 from tests.shared.kit import Kit
@@ -123,3 +125,18 @@ def test_a_bulk_action_goes_in_chunks(kit: Kit, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(control, "CHUNK", 10)
     persist.submit_batch(kit.store, kit.alice, [Order("count")] * 25)
     assert control.act_on_all(kit.store, kit.alice, Event.PAUSE, Job.state == "queued").changed == 25
+
+
+def test_a_draft_gives_nobody_a_file_of_somebody_else(kit: Kit) -> None:
+    """Not even when an admin, who sees all files, submits it."""
+    catalog.declare(kit.store, [{"kind": "python", "name": "reader", "inputs": {"text": {}}}], "worker-1")
+    file_id = uuid4()
+    with kit.store.transaction() as tx:
+        row = {"id": file_id, "owner_id": kit.bob.user_id, "role": "input", "name": "a", "path": "uploads/a", "size": 1}
+        tx.execute(insert(StoredFile).values(**row, sha256=bytes(32), media_type="text/plain"))
+    order = Order("reader", inputs={"text": str(file_id)}, draft=True)
+    draft = persist.submit(kit.store, kit.alice, order).jobs[0]
+    with pytest.raises(InvalidInput):
+        control.act(kit.store, kit.admin, Event.SUBMIT, draft.id)
+    draft = persist.submit(kit.store, kit.bob, order).jobs[0]
+    assert control.act(kit.store, kit.admin, Event.SUBMIT, draft.id).job.state == State.QUEUED

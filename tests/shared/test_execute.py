@@ -7,10 +7,10 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from shared import catalog, execute, persist, report
-from shared.errors import StaleExecution
+from shared.errors import StaleExecution, Unavailable
 from shared.execute import Completed, Failed, Interrupted, Lost, Parked
 from shared.lifecycle import Event, Flag, PauseMode, State
 from shared.models import Job, LogChunk
@@ -219,3 +219,29 @@ def test_a_result_comes_back_as_it_was_given(kit: Kit, result: object) -> None:
     lease = kit.running().lease
     kit.finish(lease, Completed(result))
     assert kit.job(lease.job_id).result == result
+
+
+def test_what_is_said_again_because_its_answer_was_lost_is_no_mistake(kit: Kit) -> None:
+    lease = kit.running().lease
+    output = report.Output(uuid4(), "a.txt", "jobs/a", 1, bytes(32), "text/plain")
+    for _ in range(2):
+        report.save_output(kit.store, lease.job_id, lease.attempt, output)
+    kit.act(Event.PAUSE, lease.job_id, mode=PauseMode.SUSPEND)
+    assert [execute.suspend(kit.store, lease, "w") for _ in range(2)] == [State.PAUSED, State.PAUSED]
+    assert kit.events(lease.job_id).count("suspend") == 1
+    kit.expire(lease)
+    reap(kit.store)
+    with pytest.raises(StaleExecution):
+        execute.suspend(kit.store, lease, "w")
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_a_commit_without_an_answer_is_not_called_undone(kit: Kit) -> None:
+    def lose_the_connection() -> None:
+        with kit.store.transaction() as tx:
+            backend = tx.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            with kit.store.reading() as other:
+                other.execute(text("SELECT pg_terminate_backend(:backend, 5000)"), {"backend": backend})
+
+    with pytest.raises(Unavailable, match="see whether it was made"):
+        lose_the_connection()
