@@ -235,9 +235,7 @@ def bind(settings: Settings) -> socket.socket:
 def with_port(settings: Settings, port: int) -> Settings:
     """The settings with the port that was taken, and the public URL where it follows from the port."""
     follows = settings.public_url == base_url(settings.host, settings.port)
-    return replace(
-        settings, port=port, public_url=base_url(settings.host, port) if follows else settings.public_url
-    )
+    return replace(settings, port=port, public_url=base_url(settings.host, port) if follows else settings.public_url)
 
 
 def _end(pid: int) -> None:
