@@ -150,17 +150,20 @@ class Child:
 
     @contextmanager
     def occupied(self, claimed: Claimed) -> Iterator[None]:
-        """The child has an execution. If this ends badly the slot stays, and the agent ends the execution."""
+        """The child has an execution. If this ends badly the child does too, and so the agent ends the execution."""
         self.slot.enter(claimed.lease.job_id, claimed.lease.attempt)
         self.interrupts.install()  # for each execution: billiard takes SIGTERM for itself once the child is set up
         self.interrupts.occupied = True
         self.reporter.begin(claimed.lease)
         try:
             yield
-            self.slot.leave()
-        finally:
-            self.reporter.end()
-            self.interrupts.occupied = False
+        except BaseException:
+            # A living child that runs nothing and holds its lease would hold it for ever.
+            log.critical("job %s has no end: this process ends for it", claimed.lease.job_id, exc_info=True)
+            os._exit(1)
+        self.slot.leave()
+        self.reporter.end()
+        self.interrupts.occupied = False
 
     def desk(self, claimed: Claimed) -> Desk:
         """The place for one execution, with a fresh work directory."""

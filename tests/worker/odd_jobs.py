@@ -67,6 +67,17 @@ def secrets(job: Job) -> list[str]:
     return sorted(name for name in os.environ if name.startswith("LONGSHORE_"))
 
 
+@job_type("breaks_worker", max_attempts=1)
+def breaks_worker(job: Job) -> None:
+    """Break the pool child that it runs in, so that it cannot record any end."""
+    from worker.child import Child  # noqa: PLC0415 - what no job code should do
+
+    def clear(*_: object) -> None:
+        raise RuntimeError("broken by job code")
+
+    Child.clear = clear  # type: ignore[method-assign]
+
+
 @job_type("exits", max_attempts=1)
 def exits(job: Job) -> None:
     """End the interpreter."""

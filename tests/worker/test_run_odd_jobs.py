@@ -28,6 +28,7 @@ def test_job_code_may_use_a_pool_of_processes(running: Fleet) -> None:
         ("odd_result", "NotJson"),
         ("huge_text", "InvalidInput"),
         ("poison", "ValueError"),
+        ("breaks_worker", "worker-lost"),
         ("exits", "SystemExit"),
         ("raises_cancelled", "JobCancelled"),
     ],
