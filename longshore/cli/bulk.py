@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from longshore.cli.filters import chosen, filter_options
-from longshore.cli.output import print_json
+from longshore.cli.output import confirm, print_json
 from longshore.cli.session import Session, output_options, pass_session
 from longshore.models import Counts
 
@@ -34,7 +34,7 @@ def bulk(session: Session, /, action: str, reason: str | None, dry_run: bool, ye
         raise click.UsageError("Say which jobs: give at least one filter.")
     if not (dry_run or yes):
         matched = session.client.act_on_all(action, wanted, dry_run=True).matched
-        click.confirm(f"{action} {matched} jobs?", abort=True, err=True)
+        confirm(f"{action} {matched} jobs?")
     counts = session.client.act_on_all(action, wanted, dry_run=dry_run, reason=reason)
     if session.as_json:
         print_json(session, dict(counts.raw))

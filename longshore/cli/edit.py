@@ -9,7 +9,7 @@ import click
 
 from longshore.cli.filters import moment
 from longshore.cli.naming import find_job, job_argument, jobs_argument
-from longshore.cli.output import print_job, print_json
+from longshore.cli.output import confirm, print_job, print_json
 from longshore.cli.session import Session, output_options, pass_session
 
 
@@ -47,7 +47,7 @@ def rm(session: Session, /, jobs: Sequence[str], yes: bool) -> None:
     handles = [find_job(session.client, name) for name in jobs]
     if not yes:
         names = ", ".join(str(handle.number) for handle in handles)
-        click.confirm(f"Delete job {names} with history, logs and outputs?", abort=True, err=True)
+        confirm(f"Delete job {names} with history, logs and outputs?")
     for handle in handles:
         handle.remove()
     if session.as_json:

@@ -125,6 +125,13 @@ def print_job(session: Session, job: Job) -> None:
 # ------------------------------------------------------------------------------------------------- values
 
 
+def confirm(question: str) -> None:
+    """Go on only if a person says yes; a program has to say so beforehand."""
+    if not sys.stdin.isatty():
+        raise click.UsageError("Nobody can be asked here: add --yes.")
+    click.confirm(question, abort=True, err=True)
+
+
 def clean(text: Any) -> str:
     """Make text of others safe for a terminal: no line breaks, no escape sequences."""
     return "".join(letter if letter.isprintable() else " " for letter in str(text or ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import click
 
@@ -11,7 +12,7 @@ from longshore.cli.filters import moment
 from longshore.cli.lazy import Noun
 from longshore.cli.output import Column, ago, clean, print_json, print_list
 from longshore.cli.session import Session, output_options, pass_session
-from longshore.models import Token
+from longshore.models import Token, User
 
 USER_SCOPES = ("jobs:read", "jobs:submit", "jobs:cancel", "jobs:remove")
 SCOPES = (*USER_SCOPES, "workers:control", "admin")
@@ -20,7 +21,9 @@ SCOPES = (*USER_SCOPES, "workers:control", "admin")
 def _state(token: Token) -> str:
     if token.revoked_at:
         return "revoked"
-    return f"ends {ago(token.expires_at)}" if token.expires_at else "valid"
+    if token.expires_at is None:
+        return "valid"
+    return f"{'ended' if token.expires_at <= datetime.now(UTC) else 'ends'} {ago(token.expires_at)}"
 
 
 TOKEN_COLUMNS = [
@@ -45,6 +48,7 @@ _scopes = click.option(
     type=click.Choice(SCOPES),
     help="May be repeated (default: all that users may).",
 )
+_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 
 
 @click.group(cls=Noun)
@@ -118,23 +122,19 @@ def revoke(session: Session, ids: Sequence[str]) -> None:
 @click.group(cls=Noun)
 @output_options
 def user() -> None:
-    """Make and list users; this needs the scope admin."""
+    """Make, list and disable users; this needs the scope admin."""
 
 
 @user.command("create")
 @click.argument("name")
 @_scopes
 @click.option("--password", is_flag=True, help="Ask for a password; without one, tokens are the only way in.")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@_stdin
 @output_options
 @pass_session
 def create_user(session: Session, name: str, scopes: Sequence[str], password: bool, password_stdin: bool) -> None:
     """Make a user."""
-    secret = None
-    if password_stdin:
-        secret = sys.stdin.read().rstrip("\n")
-    elif password:
-        secret = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    secret = _password(stdin=password_stdin) if password or password_stdin else None
     made = session.client.users.create(name, password=secret, scopes=scopes)
     if session.as_json:
         print_json(session, dict(made.raw))
@@ -148,3 +148,50 @@ def create_user(session: Session, name: str, scopes: Sequence[str], password: bo
 def list_users(session: Session) -> None:
     """List users."""
     print_list(session, session.client.users.list(), USER_COLUMNS, "No users.")
+
+
+@user.command("password")
+@click.argument("name")
+@_stdin
+@output_options
+@pass_session
+def password(session: Session, name: str, password_stdin: bool) -> None:
+    """Give a user another password, yourself or as an admin anybody."""
+    session.client.users.set_password(name, _password(stdin=password_stdin))
+    if session.as_json:
+        print_json(session, {"name": name, "has_password": True})
+    else:
+        click.echo(f"{clean(name)}  has a new password")
+
+
+@user.command("disable")
+@click.argument("name")
+@output_options
+@pass_session
+def disable(session: Session, name: str) -> None:
+    """Refuse all credentials of a user; their jobs go on."""
+    _told(session, session.client.users.disable(name), "disabled")
+
+
+@user.command("enable")
+@click.argument("name")
+@output_options
+@pass_session
+def enable(session: Session, name: str) -> None:
+    """Accept the credentials of a user again."""
+    _told(session, session.client.users.enable(name), "enabled")
+
+
+def _told(session: Session, user: User, what: str) -> None:
+    if session.as_json:
+        print_json(session, dict(user.raw))
+    else:
+        click.echo(f"{clean(user.name)}  {what}")
+
+
+def _password(*, stdin: bool) -> str:
+    if stdin:
+        return sys.stdin.read().rstrip("\n")
+    if not sys.stdin.isatty():
+        raise click.UsageError("A password can be asked for on a terminal only; elsewhere use --password-stdin.")
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))

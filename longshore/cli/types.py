@@ -83,15 +83,44 @@ def _args(schema: dict[str, Any]) -> Iterator[str]:
 
 @types.command("define")
 @click.argument("declaration", metavar="@FILE|JSON")
+@click.option("--replace", is_flag=True, help="If there is one of that name, give it a new revision.")
 @output_options
 @pass_session
-def define(session: Session, declaration: str) -> None:
-    """Declare a command type from a JSON file (@FILE; @- is standard input); this needs the scope admin."""
+def define(session: Session, declaration: str, replace: bool) -> None:
+    """Declare a command type from a JSON file (@FILE; @- is standard input); this needs the scope admin.
+
+    Jobs that were submitted before a replacement run as they were submitted.
+    """
     try:
         document = json.loads(read_argument(declaration))
     except ValueError as error:
         raise click.BadParameter(f"the declaration is no JSON: {error}") from None
-    _told(session, session.client.types.define(document), "defined")
+    _told(session, *_defined(session, document, replace=replace))
+
+
+def _defined(session: Session, document: Any, *, replace: bool) -> tuple[JobType, str]:
+    from longshore.client import Conflict  # noqa: PLC0415 - the shell's completion works without it
+
+    types = session.client.types
+    try:
+        return types.define(document), "defined"
+    except Conflict as conflict:
+        if not replace:
+            conflict.detail += " To change it, add --replace."
+            raise
+    return types.revise(document["name"], document.get("version", "1"), document), "revised"
+
+
+@types.command("rm")
+@click.argument("name")
+@_version
+@output_options
+@pass_session
+def remove(session: Session, name: str, version: str | None) -> None:
+    """Remove a job type that has no jobs; this needs the scope admin."""
+    kind = session.client.types.get(name, version)
+    session.client.types.remove(kind.name, kind.version)
+    _told(session, kind, "removed")
 
 
 @types.command("pause")

@@ -27,8 +27,17 @@ class JobTypes:
         return JobType.read(self._transport.get(f"job-types/{name}/{version}"))
 
     def define(self, declaration: Mapping[str, Any]) -> JobType:
-        """Declare a command type, or a new revision of it; this needs the scope admin."""
+        """Declare a command type; this needs the scope admin. Raises Conflict when there is one of that name."""
         return JobType.read(self._transport.post("job-types", dict(declaration), repeatable=False))
+
+    def revise(self, name: str, version: str, changes: Mapping[str, Any]) -> JobType:
+        """Give a command type a new revision, with other values for some fields; this needs the scope admin."""
+        call = Call("PATCH", f"job-types/{name}/{version}", json=dict(changes))
+        return JobType.read(self._transport.send(call).json())
+
+    def remove(self, name: str, version: str) -> None:
+        """Remove a type that has no jobs; this needs the scope admin."""
+        self._transport.delete(f"job-types/{name}/{version}")
 
     def pause(self, name: str, version: str, *, reason: str | None = None) -> JobType:
         """Let its jobs wait: they are accepted but not claimed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from longshore.client.transport import Transport
+from longshore.client.transport import Call, Transport
 from longshore.models import Token, User
 
 
@@ -60,3 +60,15 @@ class Users:
         wishes: dict[str, Any] = {"name": name, "password": password, "scopes": list(scopes)}
         given = {key: value for key, value in wishes.items() if value}
         return User.read(self._transport.post("users", given, repeatable=False))
+
+    def set_password(self, name: str, password: str) -> None:
+        """Give a user another password; everybody may do so for themselves."""
+        self._transport.send(Call("PUT", f"users/{name}/password", json={"password": password}))
+
+    def disable(self, name: str) -> User:
+        """Refuse all credentials of a user; their jobs go on."""
+        return User.read(self._transport.post(f"users/{name}/disable"))
+
+    def enable(self, name: str) -> User:
+        """Accept the credentials of a user again."""
+        return User.read(self._transport.post(f"users/{name}/enable"))

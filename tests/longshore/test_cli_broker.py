@@ -17,7 +17,7 @@ import pytest
 
 from longshore.cli import main
 from longshore.cli.exits import Exit
-from longshore.client import Client
+from longshore.client import Client, NotAuthenticated
 from tests.launcher.installation import Installation
 from tests.waiting import wait_for
 
@@ -279,6 +279,23 @@ def test_a_command_type_is_defined_paused_and_run(run: Run, tmp_path: Path) -> N
     assert name in run("types").out
 
 
+def test_a_command_type_is_replaced_and_removed(run: Run, tmp_path: Path) -> None:
+    declaration = tmp_path / "type.json"
+
+    def define(*options: str) -> Said:
+        return run("types", "define", f"@{declaration}", *options)
+
+    document = {"kind": "command", "name": f"wc-{uuid4().hex[:8]}", "command": {"argv": ["wc"]}}
+    declaration.write_text(json.dumps(document))
+    assert define("--replace").code == 0
+    again = define()
+    assert (again.code, "add --replace" in again.err) == (Exit.FAILURE, True)
+    declaration.write_text(json.dumps({**document, "title": "Count"}))
+    assert define("--replace", "--json", "title").json == {"title": "Count"}
+    assert run("types", "rm", document["name"]).out == f"{document['name']} 1  removed\n"
+    assert run("types", "show", document["name"]).code == Exit.FAILURE
+
+
 # ------------------------------------------------------------------------------------- people and health
 
 
@@ -296,6 +313,8 @@ def test_a_token_is_made_used_and_revoked(run: Run) -> None:
     assert len(plain.out.split()) == 1
     assert user in run("token", "ls", "--user", user).out
     assert user in run("user").out
+    run("token", "create", "--user", user, "--name", "short", "--expires", "PT0.01S")
+    wait_for(lambda: "ended" in run("token", "ls", "--user", user).out, 5, "the token to have ended")
 
 
 def test_the_broker_tells_of_itself(run: Run) -> None:
@@ -320,6 +339,32 @@ def test_a_user_with_a_password_is_made(run: Run, broker_up: Installation, monke
     assert run("user", "create", name, "--password-stdin", "--json", "has_password").json == {"has_password": True}
     with Client(broker_up.url, auth=(name, "a long password")) as client:
         assert client.me()["name"] == name
+
+
+def test_a_user_is_disabled_and_gets_another_password(
+    run: Run, broker_up: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"cyd-{uuid4().hex[:8]}"
+    assert run("user", "create", name).code == 0
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"another password\n")))
+    assert run("user", "password", name, "--password-stdin").code == 0
+    assert run("user", "disable", name).out == f"{name}  disabled\n"
+    with Client(broker_up.url, auth=(name, "another password")) as client:
+        with pytest.raises(NotAuthenticated):
+            client.me()
+        assert run("user", "enable", name, "--json", "disabled_at").json == {"disabled_at": None}
+        assert client.me()["name"] == name
+
+
+def test_nobody_is_asked_where_nobody_answers(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    for words, way_out in (
+        (("bulk", "cancel", "--label", "none"), "--yes"),
+        (("rm", "1"), "--yes"),
+        (("user", "create", "dan", "--password"), "--password-stdin"),
+    ):
+        said = run(*words)
+        assert (said.code, way_out in said.err) == (2, True), said
 
 
 def test_a_reader_that_goes_away_is_no_error(run: Run, broker_up: Installation) -> None:

@@ -58,7 +58,7 @@ def test_an_exit_code_passes_through(tmp_path: Path) -> None:
 def test_a_declared_exit_code_is_that_error(tmp_path: Path, category: str, retry: bool) -> None:
     codes = {"3": {"name": "bad-input", "title": "Not a genome", "category": category}}
     outcome, _ = run(tmp_path, CommandExecution({"argv": ["sh", "-c", "exit 3"], "exit_codes": codes}))
-    assert outcome.error == CommandError("bad-input", "Not a genome", category, "exit code 3")
+    assert outcome.error == CommandError("bad-input", "Not a genome", category, "Not a genome (exit code 3)")
     assert outcome.error.retry is retry
 
 

@@ -136,7 +136,8 @@ def _exit_error(execution: CommandExecution, code: int) -> CommandError | None:
     if mapped is None:
         return CommandError(f"exit-{code}", "The command failed.", "ALGORITHM", f"exit code {code}")
     title, category = mapped.get("title") or mapped["name"], mapped.get("category") or "ALGORITHM"
-    return CommandError(mapped["name"], title, category, f"exit code {code}")
+    said = f"{mapped['title']} (exit code {code})" if mapped.get("title") else f"exit code {code}"
+    return CommandError(mapped["name"], title, category, said)
 
 
 def _not_started(message: str) -> CommandError:
