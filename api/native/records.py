@@ -37,7 +37,7 @@ class ReportBody(Strict):
     """What an execution says of itself; what it does not name stays as it was."""
 
     stage = Text(200, "The step that begins now.", shortest=1)
-    progress = Number(0, 1, "Fraction done.")
+    progress = Number(0, 1, "Fraction of the whole job that is done.")
     done = Number(0, _MOST, "How many are done, in your own unit.")
     total = Number(0, _MOST, "How many there are.")
     message = Text(2000, "A word for people.")
