@@ -97,7 +97,7 @@ class JobSchema(ma.Schema):
     burnt = _whole("attempts that failed or were lost since the last rerun")
     rerun = _whole("how often it was run again from a final state")
     stage = _text("step named by the job's code", allow_none=True)
-    progress = _number("fraction of the whole job that is done, 0 to 1")
+    progress = _number("fraction of the whole job done, 0 to 1")
     done = _number("how many of total are done", allow_none=True)
     total = _number("how many there are", allow_none=True)
     message = _text("last word of the job's code")

@@ -29,7 +29,7 @@ class RecordSchema(ma.Schema):
     attempt = ma.fields.Integer(required=True)
     rerun = ma.fields.Integer(required=True)
     stage = _text("step named by the job's code", null=True)
-    progress = ma.fields.Float(required=True, metadata={"description": "fraction of the whole job that is done, 0 to 1"})
+    progress = ma.fields.Float(required=True, metadata={"description": "fraction of the whole job done, 0 to 1"})
     done = ma.fields.Float(required=True, allow_none=True)
     total = ma.fields.Float(required=True, allow_none=True)
     message = _text("word of the job's code for people")
