@@ -110,6 +110,12 @@ class Job(Table):
             postgresql_where=text("holder IS NOT NULL"),
             sqlite_where=text("holder IS NOT NULL"),
         ),
+        Index(
+            "ix_job_not_before",
+            "not_before",
+            postgresql_where=text("not_before IS NOT NULL"),
+            sqlite_where=text("not_before IS NOT NULL"),
+        ),
         Index("ix_job_owner_number", "owner_id", "number"),
         Index("ix_job_state_number", "state", "number"),
         Index("ix_job_type_number", "type", "number"),

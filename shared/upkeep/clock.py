@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from shared.lifecycle import State
 from shared.models import Job
@@ -22,9 +22,8 @@ def boottime() -> float:
 
 def seconds_to_next_due(store: Store) -> float:
     """Seconds until the first queued job's `not_before` passes; a day where none waits."""
-    waiting = select((func.min(Job.not_before) - now()).label("wait")).where(
-        Job.state == State.QUEUED.value, Job.not_before > now()
-    )
+    # The state stands outside of the condition, or SQLite would look through all queued jobs for the few that wait.
+    first = func.min(case((Job.state == State.QUEUED.value, Job.not_before)))
     with store.reading() as connection:
-        wait = connection.execute(waiting).scalar()
+        wait = connection.execute(select(first - now()).where(Job.not_before > now())).scalar()
     return 86_400.0 if wait is None else max(SOONEST, wait / MICROSECONDS)

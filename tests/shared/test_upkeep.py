@@ -25,6 +25,7 @@ from shared.presence import WorkerCard, present
 from shared.report import Output, save_output
 from shared.timings import Timings
 from shared.upkeep import Upkeep
+from shared.upkeep.clock import seconds_to_next_due
 from shared.upkeep.leader import lead
 from shared.upkeep.pruner import prune
 from shared.wire import Wire
@@ -186,3 +187,13 @@ def test_old_keys_are_forgotten(kit: Kit) -> None:
     prune(kit.store, 7)
     with kit.store.reading() as connection:
         assert connection.execute(select(func.count()).select_from(IdempotencyKey)).scalar_one() == 0
+
+
+def test_the_next_round_comes_when_the_next_job_is_due(kit: Kit) -> None:
+    assert seconds_to_next_due(kit.store) == 86_400.0
+    soon = time.time_ns() // 1000 + 60 * 10**6
+    kit.queued(not_before=soon + 10**9)
+    sooner = kit.queued(not_before=soon)
+    assert 50 < seconds_to_next_due(kit.store) <= 60
+    kit.act(Event.CANCEL, sooner.id)
+    assert 1000 < seconds_to_next_due(kit.store) <= 1060

@@ -302,6 +302,7 @@ def _create_tables() -> None:
     op.create_index("ix_job_claim", "job", ["queue", "priority", "number"], **_where("state = 'queued'"))
     op.create_index("ix_job_expires", "job", ["expires_at"], **_where("expires_at IS NOT NULL"))
     op.create_index("ix_job_holder", "job", ["holder"], **_where("holder IS NOT NULL"))
+    op.create_index("ix_job_not_before", "job", ["not_before"], **_where("not_before IS NOT NULL"))
     op.create_index("ix_job_owner_number", "job", ["owner_id", "number"])
     op.create_index("ix_job_state_number", "job", ["state", "number"])
     op.create_index("ix_job_type_number", "job", ["type", "number"])
