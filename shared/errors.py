@@ -113,6 +113,12 @@ class Unavailable(LongshoreError):
     status = 503
 
 
+class OutcomeUnknown(Unavailable):
+    """The database was lost in the moment of the change; see whether it was made before asking again."""
+
+    code = "outcome-unknown"
+
+
 class BrokerUnavailable(LongshoreError):
     """The broker cannot be reached now."""
 

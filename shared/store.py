@@ -29,7 +29,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.engine import READ_ONLY, WriteTurn, make_engine
-from shared.errors import Unavailable
+from shared.errors import OutcomeUnknown, Unavailable
 from shared.lifecycle import ACKNOWLEDGING, FINAL, Event, State
 from shared.models import Execution, Job, StatusRecord
 from shared.models.types import now
@@ -135,8 +135,7 @@ def _unknown_outcome() -> Iterator[None]:
         yield
     except DBAPIError as error:
         if error.connection_invalidated:
-            message = "The database was lost in the moment of the change; see whether it was made before asking again."
-            raise Unavailable(message) from error
+            raise OutcomeUnknown from error
         raise
 
 
