@@ -6,7 +6,9 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,22 @@ def breaks_worker(job: Job) -> None:
     def clear(*_: object) -> None:
         raise RuntimeError("broken by job code")
 
-    Child.clear = clear  # type: ignore[method-assign]
+    Child.clear = clear  # type: ignore[assignment]
+
+
+@dataclass
+class Deadly:
+    """Arguments that end whoever reads them."""
+
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job_type("deadly_args", args=Deadly, max_attempts=1)
+def deadly_args(job: Job) -> None:
+    """Never be reached."""
 
 
 @job_type("exits", max_attempts=1)

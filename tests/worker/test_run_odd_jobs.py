@@ -29,6 +29,7 @@ def test_job_code_may_use_a_pool_of_processes(running: Fleet) -> None:
         ("huge_text", "InvalidInput"),
         ("poison", "ValueError"),
         ("breaks_worker", "worker-lost"),
+        ("deadly_args", "worker-lost"),
         ("exits", "SystemExit"),
         ("raises_cancelled", "JobCancelled"),
     ],

@@ -49,6 +49,10 @@ def _unknown(claimed: Claimed) -> JobError:
 
 def _assignment(desk: Desk, claimed: Claimed, declared: JobType[Any]) -> Assignment:
     saved = claimed.saved
+    given = inputs.fetch(desk)
+    restored = inputs.restore(desk, saved.files if saved else ())
+    # To decode args is the author's code already: an attempt that dies of it has begun, or it would be made for ever.
+    desk.slot_body(claimed.timeout)
     return Assignment(
         id=str(claimed.lease.job_id),
         attempt=claimed.lease.attempt,
@@ -56,9 +60,9 @@ def _assignment(desk: Desk, claimed: Claimed, declared: JobType[Any]) -> Assignm
         workdir=desk.workdir,
         log=logging.getLogger(claimed.type),
         stages=claimed.declaration.get("stages") or (),
-        inputs=inputs.fetch(desk),
+        inputs=given,
         saved_state=saved.state if saved else None,
-        saved_files=inputs.restore(desk, saved.files if saved else ()),
+        saved_files=restored,
     )
 
 
