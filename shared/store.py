@@ -7,6 +7,7 @@ look at a job, revoke wake-ups) is collected in the transaction's effects and ha
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -125,6 +126,8 @@ def _clear_errors() -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Unavailable(_cause(error)) from error
+        if type(error.orig) is sqlite3.DatabaseError:  # none of its kinds: the file is no database, or a broken one
+            raise Unavailable(f"The database file is damaged ({error.orig}); restore it from a backup.") from error
         raise
 
 

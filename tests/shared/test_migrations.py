@@ -168,3 +168,9 @@ def test_history_cannot_be_changed_and_goes_only_with_its_job(migrated: Store) -
 def test_a_database_that_cannot_be_reached_is_named_as_such() -> None:
     with pytest.raises(Unavailable, match="cannot be reached"):
         upgrade("postgresql://longshore@127.0.0.1:1/longshore")
+
+
+def test_a_damaged_file_is_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "damaged.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(Unavailable, match="is damaged"):
+        upgrade(f"sqlite:///{tmp_path}/damaged.db")
