@@ -7,9 +7,11 @@ seconds: sockets have time-outs, and a broker that cannot be reached is a `Broke
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -32,6 +34,7 @@ LOOK = Exchange("longshore.look", type="fanout", durable=False)
 
 LOOKS_AT_ONCE = 500
 _TRANSIENT, _PERSISTENT = 1, 2
+_SECONDS_BETWEEN_WARNINGS = 60.0
 _CONTROL = "celery"
 """Name of the mailbox that Celery workers take remote control commands from."""
 
@@ -86,11 +89,14 @@ class Wire:
 
     def listen(self, seen: Callable[[list[UUID]], None], stop: threading.Event) -> None:
         """Calls `seen` with the jobs of each hint until `stop` is set; connects again by itself."""
+        warned = -math.inf
         while not stop.is_set():
             try:
                 self._listen_once(seen, stop)
             except Exception as error:  # noqa: BLE001 - kombu's transports raise many kinds; a hint may be lost
-                log.warning("listening for hints was interrupted: %s", error)
+                is_news = time.monotonic() >= warned + _SECONDS_BETWEEN_WARNINGS
+                log.log(logging.WARNING if is_news else logging.DEBUG, "listening for hints was interrupted: %s", error)
+                warned = time.monotonic() if is_news else warned
                 stop.wait(1.0)
 
     def _listen_once(self, seen: Callable[[list[UUID]], None], stop: threading.Event) -> None:

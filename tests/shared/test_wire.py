@@ -108,6 +108,18 @@ def test_a_broker_that_is_away_is_a_clear_error_soon_and_is_used_again_when_back
     assert wire.depth("q") == 1
 
 
+def test_a_broker_that_stays_away_does_not_fill_the_log(valkey: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:
+    wire, stop = _wire(valkey.url), threading.Event()
+    valkey.kill()
+    with caplog.at_level("DEBUG", logger="shared.wire"):
+        listener = threading.Thread(target=wire.listen, args=(lambda _ids: None, stop))
+        listener.start()
+        wait_for(lambda: len(caplog.records) >= 3, 20, "the listener to have failed three times")
+        stop.set()
+        listener.join(10)
+    assert [record.levelname for record in caplog.records[:3]] == ["WARNING", "DEBUG", "DEBUG"]
+
+
 def test_a_frozen_broker_does_not_hold_the_caller(valkey: ValkeyServer) -> None:
     wire = _wire(valkey.url)
     wire.ping()
