@@ -10,8 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Select, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 from uuid_utils.compat import uuid7
@@ -76,8 +74,7 @@ def new_admin_token(store: Store, name: str = "made on this machine") -> str:
 
 def _add_user(tx: Transaction, row: Mapping[str, Any]) -> bool:
     """Whether the name was free."""
-    dialect_insert: Any = sqlite_insert if tx.connection.dialect.name == "sqlite" else postgresql_insert
-    statement = dialect_insert(User).values(row).on_conflict_do_nothing()
+    statement = tx.insert(User).values(row).on_conflict_do_nothing()
     return tx.execute(statement.returning(User.id)).first() is not None
 
 

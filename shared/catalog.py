@@ -12,8 +12,6 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, delete, exists, false, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -77,7 +75,7 @@ def _put(tx: Transaction, declaration: Mapping[str, Any], by: str) -> str:
     """Make `declaration` the present one of its type, which need not exist yet."""
     digest = revision_hash(declaration)
     row = {"name": declaration["name"], "version": declaration["version"], "kind": declaration["kind"]}
-    upsert = _insert(tx)(JobType).values(**row, revision=digest)
+    upsert = tx.insert(JobType).values(**row, revision=digest)
     changed = upsert.on_conflict_do_update(
         index_elements=["name", "version"],
         set_={"revision": digest, "updated_at": greatest(now(), JobType.updated_at)},
@@ -98,11 +96,7 @@ def _add_revision(tx: Transaction, declaration: Mapping[str, Any], digest: str, 
         "hash": digest, "name": declaration["name"], "version": declaration["version"],
         "interface": interface_hash(declaration), "declaration": declaration, "created_by": by,
     }  # fmt: skip
-    tx.execute(_insert(tx)(Revision).values(**row).on_conflict_do_nothing())
-
-
-def _insert(tx: Transaction) -> Any:
-    return sqlite_insert if tx.connection.dialect.name == "sqlite" else postgresql_insert
+    tx.execute(tx.insert(Revision).values(**row).on_conflict_do_nothing())
 
 
 # -------------------------------------------------------------------------------------------------- submit
@@ -331,7 +325,7 @@ def _set_queue(store: Store, principal: Principal, name: str, *, paused: bool, r
         raise NotFound(f"There is no queue {name!r}.")
     values = {"paused": paused, "pause_reason": checked_reason(reason) if paused else None, "updated_at": now()}
     with store.transaction() as tx:
-        statement = _insert(tx)(Queue).values(name=name, **values)
+        statement = tx.insert(Queue).values(name=name, **values)
         tx.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
         audit(tx, principal.name, "queue.pause" if paused else "queue.resume", f"queue/{name}", reason)
         _wake(tx, Job.queue == name)

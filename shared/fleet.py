@@ -8,25 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, func, select
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import Connection, Row, func, select
 
 from shared.due import time_has_come
 from shared.errors import NotFound
 from shared.lifecycle import State
 from shared.models import Job, JobType, Queue, Worker
-from shared.models.types import MICROSECONDS, now
 from shared.paging import Page, keyset_page
-from shared.presence import ABSENT_AFTER, workers_present
+from shared.presence import is_present, workers_present
 from shared.store import Store
 
 PRESENCE = 15.0
 """Seconds between two words of an idle worker, unless a setting says otherwise."""
-
-
-def is_present(presence: float) -> ColumnElement[bool]:
-    """Whether a worker was heard of lately and did not say good-bye."""
-    return and_(Worker.ended_at.is_(None), Worker.seen_at >= now() - round(presence * ABSENT_AFTER * MICROSECONDS))
 
 
 def workers(

@@ -12,8 +12,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Connection, and_, bindparam, delete, insert, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 from uuid_utils.compat import uuid7
@@ -118,9 +116,8 @@ def _insert(tx: Transaction, principal: Principal, jobs: Sequence[dict[str, Any]
 
 def _take_key(tx: Transaction, principal: Principal, key: str, body: bytes) -> bool:
     """Whether the key is new. A second request with it waits here until the first is committed or gone."""
-    dialect_insert = sqlite_insert if tx.connection.dialect.name == "sqlite" else postgresql_insert
     row = {"owner_id": principal.user_id, "key": key, "body_sha256": hashlib.sha256(body).digest()}
-    taken = dialect_insert(IdempotencyKey).values(row).on_conflict_do_nothing().returning(IdempotencyKey.key)
+    taken = tx.insert(IdempotencyKey).values(row).on_conflict_do_nothing().returning(IdempotencyKey.key)
     return tx.execute(taken).first() is not None
 
 

@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, and_, select, update
 from sqlalchemy.engine import Row
+from sqlalchemy.sql.elements import ColumnElement
 
 from shared.models import Worker
 from shared.models.types import MICROSECONDS, now
@@ -43,10 +42,9 @@ def present(store: Store, card: WorkerCard) -> None:
 
 def _upsert(tx: Transaction, card: WorkerCard) -> None:
     values = {**asdict(card), "queues": list(card.queues), "offers": list(card.offers), "ended_at": None}
-    dialect_insert = sqlite_insert if tx.connection.dialect.name == "sqlite" else postgresql_insert
     changes = {name: value for name, value in values.items() if name != "id"}
     tx.execute(
-        dialect_insert(Worker)
+        tx.insert(Worker)
         .values(**values, seen_at=now())
         .on_conflict_do_update(index_elements=[Worker.id], set_={**changes, "seen_at": now()})
     )
@@ -58,9 +56,11 @@ def depart(store: Store, worker_id: UUID) -> None:
         tx.execute(update(Worker).where(Worker.id == worker_id).values(ended_at=now()))
 
 
+def is_present(presence: float) -> ColumnElement[bool]:
+    """Whether a worker was heard of lately and did not say good-bye; `presence` is the interval of its word, in s."""
+    return and_(Worker.ended_at.is_(None), Worker.seen_at >= now() - round(presence * ABSENT_AFTER * MICROSECONDS))
+
+
 def workers_present(connection: Connection, presence: float) -> Sequence[Row[Any]]:
-    """The workers that were heard of lately and did not leave; `presence` is the interval of their word in seconds."""
-    since = now() - round(presence * ABSENT_AFTER * MICROSECONDS)
-    return connection.execute(
-        select(*Worker.__table__.columns).where(Worker.ended_at.is_(None), Worker.seen_at >= since)
-    ).all()
+    """The workers that are present."""
+    return connection.execute(select(*Worker.__table__.columns).where(is_present(presence))).all()

@@ -13,8 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, bindparam, delete, desc, exists, func, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -140,15 +138,11 @@ def write_log(store: Store, job_id: UUID, attempt: int, pieces: Sequence[LogPiec
             {"job_id": job_id, "attempt": attempt, "stream": piece.stream, "start": piece.start, "data": piece.data}
             for piece in pieces
         ]
-        tx.execute(_insert_for(tx)(LogChunk).values(rows).on_conflict_do_nothing())
+        tx.execute(tx.insert(LogChunk).values(rows).on_conflict_do_nothing())
         ends = {piece.stream: piece.start + len(piece.data) for piece in pieces}
         for stream, end in ends.items():
             if end > keep_bytes:
                 _drop_oldest(tx, job_id, attempt, stream, end - keep_bytes)
-
-
-def _insert_for(tx: Transaction) -> Any:
-    return sqlite_insert if tx.connection.dialect.name == "sqlite" else postgresql_insert
 
 
 def _drop_oldest(tx: Transaction, job_id: UUID, attempt: int, stream: str, before: int) -> None:
@@ -175,7 +169,7 @@ def save_checkpoint(
         before = tx.execute(select(Checkpoint.files).where(Checkpoint.job_id == job_id)).scalar_one_or_none()
         values = {"attempt": attempt, "state": state, "files": [dict(file) for file in files]}
         tx.execute(
-            _insert_for(tx)(Checkpoint)
+            tx.insert(Checkpoint)
             .values(job_id=job_id, **values)
             .on_conflict_do_update(index_elements=[Checkpoint.job_id], set_={**values, "at": now()})
         )
@@ -187,7 +181,7 @@ def save_output(store: Store, job_id: UUID, attempt: int, output: Output) -> Non
     with store.transaction() as tx:
         owner_id = _lock_held(tx, job_id, attempt)
         row = {"owner_id": owner_id, "job_id": job_id, "attempt": attempt, "role": Role.OUTPUT.value, **vars(output)}
-        tx.execute(_insert_for(tx)(StoredFile).values(row).on_conflict_do_nothing(index_elements=[StoredFile.id]))
+        tx.execute(tx.insert(StoredFile).values(row).on_conflict_do_nothing(index_elements=[StoredFile.id]))
 
 
 def _lock_held(tx: Transaction, job_id: UUID, attempt: int) -> UUID:

@@ -23,6 +23,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import CursorResult, Row
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -32,7 +33,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from shared.engine import READ_ONLY, WriteTurn, make_engine
 from shared.errors import OutcomeUnknown, Unavailable
 from shared.lifecycle import ACKNOWLEDGING, FINAL, Event, State
-from shared.models import Execution, Job, StatusRecord
+from shared.models import Execution, Job, StatusRecord, Table
 from shared.models.types import now
 from shared.rules import ENDS_EXECUTION, KEEP, moment, rule
 
@@ -68,6 +69,10 @@ class Transaction:
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         """Runs one statement in this transaction."""
         return self.connection.execute(statement, parameters)
+
+    def insert(self, table: type[Table]) -> Any:
+        """An INSERT that can say what becomes of a row that is there already; SQLAlchemy has one for each database."""
+        return (sqlite.insert if self.connection.dialect.name == "sqlite" else postgresql.insert)(table)
 
 
 class Store:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from uuid import UUID
 
 from sqlalchemy import or_
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from shared.models import Leadership
 from shared.models.types import MICROSECONDS, boot_id, lease_now
@@ -18,12 +16,11 @@ UPKEEP = "upkeep"
 def lead(store: Store, who: UUID, seconds: float) -> bool:
     """Takes or renews the leadership of upkeep for `seconds`; False while another holds it."""
     with store.transaction() as tx:
-        dialect_insert = sqlite_insert if store.is_sqlite else postgresql_insert
         until = lease_now() + round(seconds * MICROSECONDS)
         mine = {"holder": who, "lease_until": until, "lease_boot": boot_id()}
         free = or_(Leadership.holder == who, Leadership.lease_until <= lease_now(), Leadership.lease_boot != boot_id())
         statement = (
-            dialect_insert(Leadership)
+            tx.insert(Leadership)
             .values(name=UPKEEP, **mine)
             .on_conflict_do_update(index_elements=[Leadership.name], set_=mine, where=free)
         )
