@@ -18,7 +18,8 @@ from shared import declaration
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 VARIABLES = {name for name, _default, _meaning in documented()} | {
-    "LONGSHORE_TOKEN",  # the user's side
+    "LONGSHORE_URL",  # the user's side
+    "LONGSHORE_TOKEN",
     "LONGSHORE_PATIENCE",
     "LONGSHORE_JOB_ID",  # what a command finds
     "LONGSHORE_JOB_ATTEMPT",
