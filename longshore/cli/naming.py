@@ -67,7 +67,7 @@ def find_job(client: Client, name: str) -> JobHandle:
     if _is_id(name):
         return client.get(str(UUID(name)))
     if number := _NUMBER.fullmatch(name):
-        return _by_number(client, int(number[1]))
+        return client.get(int(number[1]))
     if _PREFIX.fullmatch(name):
         return _by_prefix(client, name.replace("-", "").lower())
     raise click.BadParameter(
@@ -81,12 +81,6 @@ def _is_id(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _by_number(client: Client, number: int) -> JobHandle:
-    for handle in client.jobs(query={"number": number}, limit=1):
-        return handle
-    raise _not_found(f"There is no job with the number {number}.")
 
 
 def _by_prefix(client: Client, prefix: str) -> JobHandle:

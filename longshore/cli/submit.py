@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from longshore.cli.exits import Stop, exit_of
 from longshore.cli.filters import moment
 from longshore.cli.output import print_job, print_json, state_word
 from longshore.cli.session import Session, output_options, pass_session
+from longshore.models import FINAL_STATES
 
 if TYPE_CHECKING:
     from longshore.client import JobHandle
@@ -89,13 +91,21 @@ def _see_to_end(session: Session, handle: JobHandle, timeout: float | None, *, w
         if watch:
             follow(session, handle, interval=None, timeout=timeout)
         else:
-            handle.wait(timeout)
+            _wait(session, handle, timeout)
     except KeyboardInterrupt:
         leave_running(session, handle)
     if not session.as_json:
         _print_end(handle)
     elif not watch:  # watching has printed the end already
         print_json(session, dict(handle.job.raw))
+
+
+def _wait(session: Session, handle: JobHandle, timeout: float | None) -> None:
+    """Wait for the end; a pause ends no waiting, but somebody who does not know of it would wait for ever."""
+    began = time.monotonic()
+    if handle.wait(timeout, until={"paused", *FINAL_STATES}).state == "paused":
+        session.note(f"Job {handle.number} is paused. It goes on with: longshore resume {handle.number}")
+        handle.wait(None if timeout is None else max(0.0, timeout - (time.monotonic() - began)))
 
 
 def _print_end(handle: JobHandle) -> None:

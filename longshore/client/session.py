@@ -16,6 +16,7 @@ from longshore.client.fleet import Queues, Workers
 from longshore.client.handle import JobHandle
 from longshore.client.order import Declared, OrderFields, order_document
 from longshore.client.people import Tokens, Users
+from longshore.client.problems import NotFound
 from longshore.client.storage import Files, Inputs, upload_inputs
 from longshore.client.transport import Call, Transport, with_key
 from longshore.models import Counts, Job
@@ -105,9 +106,13 @@ class Client:
 
     # --------------------------------------------------------------------------------------- finding
 
-    def get(self, job_id: str) -> JobHandle:
-        """Give the job with that id. Raises NotFound."""
-        return self._handle(self._transport.get(f"jobs/{job_id}"))
+    def get(self, job: str | int) -> JobHandle:
+        """Give the job with that id, or (a whole number) with that number. Raises NotFound."""
+        if isinstance(job, int):
+            for handle in self.jobs(query={"number": job}, limit=1):
+                return handle
+            raise NotFound(f"There is no job with the number {job}.")
+        return self._handle(self._transport.get(f"jobs/{job}"))
 
     def jobs(self, *, limit: int | None = None, **filters: Any) -> Iterator[JobHandle]:
         """Go through the jobs you may see, the newest first, page after page; at most `limit`.

@@ -279,6 +279,12 @@ def test_a_command_type_is_defined_paused_and_run(run: Run, tmp_path: Path) -> N
     assert name in run("types").out
 
 
+def test_who_waits_for_a_job_that_pauses_is_told(run: Run) -> None:
+    said = run("submit", "sleep", "--arg", "seconds=0", "--pause-at", "sleep", "--wait", "--wait-timeout", "4")
+    assert said.code == Exit.TIMEOUT
+    assert "is paused. It goes on with: longshore resume" in said.err
+
+
 def test_a_command_type_is_replaced_and_removed(run: Run, tmp_path: Path) -> None:
     declaration = tmp_path / "type.json"
 

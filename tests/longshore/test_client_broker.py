@@ -51,6 +51,9 @@ def test_a_job_is_submitted_and_its_result_read(client: Client) -> None:
     assert job.job.state in {"queued", "running"}
     assert job.result(PATIENCE) == {"k": 21, "nested": [1, None, {"a": "ü"}]}
     seen = client.get(job.id).job
+    assert client.get(job.number).id == job.id
+    with pytest.raises(NotFound, match="number 999999"):
+        client.get(999999)
     assert (seen.title, seen.labels, seen.state, seen.progress) == ("A title", ["one", "two"], "completed", 1.0)
     assert seen.created_at is not None
     assert seen.finished_at is not None
