@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import and_, exists, or_
+from sqlalchemy import and_, exists, literal_column, or_
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.lifecycle import State
 from shared.models import Job, JobType, Queue
 from shared.models.types import now
+
+_QUEUED: ColumnElement[str] = literal_column(f"'{State.QUEUED.value}'")
+"""As text, not as a parameter: a prepared statement must know that the index of queued jobs will do, whatever comes."""
 
 
 def time_has_come() -> ColumnElement[bool]:
@@ -29,4 +32,4 @@ def type_is_open() -> ColumnElement[bool]:
 
 def is_due() -> ColumnElement[bool]:
     """Whether the job may be claimed now by a worker of its queue that offers its revision."""
-    return and_(Job.state == State.QUEUED.value, time_has_come(), queue_is_open(), type_is_open())
+    return and_(Job.state == _QUEUED, time_has_come(), queue_is_open(), type_is_open())

@@ -102,16 +102,27 @@ def _admitted_in_its_place(desk: Desk, principal: Principal, order: Order, index
         raise InvalidInput(error.detail, problems=problems) from None
 
 
-_ADD_JOBS = insert(Job).returning(*RECORDED, sort_by_parameter_order=True)
+_ADD_JOB = insert(Job).returning(*RECORDED)
+_ADD_JOBS = insert(Job)
+_BY_IDS = select(*RECORDED).where(Job.id.in_(bindparam("ids", expanding=True))).order_by(Job.number)
+_AT_ONCE = 1000
 
 
 def _insert(tx: Transaction, principal: Principal, jobs: Sequence[dict[str, Any]]) -> list[int]:
-    rows = tx.execute(_ADD_JOBS, list(jobs)).all()
+    rows = tx.execute(_ADD_JOB, jobs[0]).all() if len(jobs) == 1 else _inserted(tx, jobs)
     first_records(tx, rows, Event.SUBMIT, principal.name)
     labels = [{"job_id": job["id"], "label": label} for job in jobs for label in job["labels"]]
     if labels:
         tx.execute(insert(JobLabel), labels)
     return [row.number for row in rows]
+
+
+def _inserted(tx: Transaction, jobs: Sequence[dict[str, Any]]) -> list[Row[Any]]:
+    """Many jobs, one by one: an INSERT of a thousand rows that returns them takes PostgreSQL five times as long."""
+    tx.execute(_ADD_JOBS, list(jobs))
+    ids = [job["id"] for job in jobs]
+    chunks = (ids[begin : begin + _AT_ONCE] for begin in range(0, len(ids), _AT_ONCE))
+    return [row for chunk in chunks for row in tx.execute(_BY_IDS, {"ids": chunk})]
 
 
 def _take_key(tx: Transaction, principal: Principal, key: str, body: bytes) -> bool:
