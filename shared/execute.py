@@ -9,20 +9,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, and_, bindparam, case, cast, func, insert, null, or_, select, tuple_, update
+from sqlalchemy import BigInteger, and_, bindparam, case, insert, null, or_, select, tuple_, update
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 
-from shared.due import is_due
+from shared.due import due_again, is_due
 from shared.errors import StaleExecution
 from shared.json_values import fit_error, refuse_unfit
 from shared.lifecycle import Event, Flag, State
-from shared.models import Checkpoint, Execution, Job, Revision
+from shared.models import Checkpoint, Execution, Job
 from shared.models.types import MICROSECONDS, boot_id, greatest, lease_now, now
 from shared.store import Store, Transaction, advance, in_order, moving
-
-MAX_EXPONENT = 30
-"""After this many failures the pause between attempts grows no more, so that no power overflows."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +229,7 @@ def _claimed(tx: Transaction, offer: Offer, row: Row[Any]) -> Claimed:
         type_version=row.type_version,
         revision=row.revision,
         kind=row.kind,
-        declaration=_declaration(tx, row.revision),
+        declaration=declaration_of(tx.connection, row.revision),
         args=row.args,
         inputs=row.inputs,
         timeout=row.timeout,
@@ -243,21 +240,6 @@ def _claimed(tx: Transaction, offer: Offer, row: Row[Any]) -> Claimed:
         token=token,
         saved=_saved(tx, row) if row.attempt > 1 else None,
     )
-
-
-_declarations: dict[str, Mapping[str, Any]] = {}
-"""Declarations by their hashes, which name their content for good."""
-_MOST_DECLARATIONS = 1000
-
-
-def _declaration(tx: Transaction, digest: str) -> Mapping[str, Any]:
-    found = _declarations.get(digest)
-    if found is None:
-        found = tx.execute(select(Revision.declaration).where(Revision.hash == digest)).scalar_one()
-        if len(_declarations) >= _MOST_DECLARATIONS:
-            _declarations.clear()
-        _declarations[digest] = found
-    return found
 
 
 def _saved(tx: Transaction, row: Row[Any]) -> Saved | None:
@@ -309,7 +291,7 @@ def _fail(tx: Transaction, where: ColumnElement[bool], end: Failed, by: str) -> 
     execution = {"error": dict(end.error), "exit_code": end.exit_code, "signal": end.signal}
     budget_left = Job.burnt + 1 < Job.max_attempts
     if end.retry:
-        sets = {**burns, "not_before": _back_off()}
+        sets = {**burns, "not_before": due_again()}
         if rows := advance(tx, Event.RETRY, where, budget_left, by=by, sets=sets, execution=execution):
             return rows
     return advance(tx, Event.FAIL, where, by=by, sets=burns, execution=execution)
@@ -321,26 +303,13 @@ def lose(tx: Transaction, where: ColumnElement[bool], end: Lost, by: str) -> Seq
     suspended = advance(tx, Event.LOSE, where, Job.state == State.PAUSED.value, by=by, execution=execution)
     failed = Failed(end.error, signal=end.signal)
     burnt_out = [*_fail(tx, and_(where, Job.burnt + 1 >= Job.max_attempts, _is_running()), failed, by)]
-    sets = {"burnt": Job.burnt + 1, "error": dict(end.error), "not_before": _back_off()}
+    sets = {"burnt": Job.burnt + 1, "error": dict(end.error), "not_before": due_again()}
     again = advance(tx, Event.LOSE, where, _is_running(), by=by, sets=sets, execution=execution)
     return [*suspended, *burnt_out, *again]
 
 
 def _is_running() -> ColumnElement[bool]:
     return Job.state == State.RUNNING.value
-
-
-def _back_off() -> ColumnElement[int]:
-    """When the next attempt is due: `first` seconds after the first failure, `factor` times longer after each more."""
-    exponent = case((Job.burnt > MAX_EXPONENT, MAX_EXPONENT), else_=Job.burnt)
-    seconds = _number("first", 1.0) * func.power(_number("factor", 2.0), exponent)
-    longest = _number("max", 300.0)
-    return now() + cast(case((seconds > longest, longest), else_=seconds) * MICROSECONDS, BigInteger)
-
-
-def _number(key: str, default: float) -> ColumnElement[float]:
-    value = Job.backoff[key].as_float()
-    return case((value.is_(None), default), else_=value)
 
 
 def suspend(store: Store, lease: Lease, by: str) -> State:
