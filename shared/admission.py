@@ -90,13 +90,6 @@ def refuse_misfit(connection: Connection, principal: Principal, order: Order, de
         raise InvalidInput("The job does not fit its job type.", problems=problems)
 
 
-def declaration_of(connection: Connection, job: Row[Any]) -> Mapping[str, Any]:
-    """The declaration that a job was submitted under."""
-    query = select(Revision.declaration).where(Revision.hash == job.revision)
-    found: Mapping[str, Any] = connection.execute(query).scalar_one()
-    return found
-
-
 _HELD = (
     select(Revision.hash)
     .where(Revision.hash.in_(bindparam("hashes", expanding=True)))

@@ -29,8 +29,8 @@ from shared.query import Page, keyset_page
 from shared.store import Store, Transaction
 
 __all__ = [
-    "current", "declare", "define", "find", "interfaces", "list_types", "offered", "pause_queue", "pause_type",
-    "remove", "resume_queue", "resume_type", "retire", "revise", "revision", "revisions", "validate_args",
+    "current", "declaration_of", "declare", "define", "find", "interfaces", "list_types", "offered", "pause_queue",
+    "pause_type", "remove", "resume_queue", "resume_type", "retire", "revise", "revision", "revisions", "validate_args",
     "with_interfaces",
 ]  # fmt: skip
 
@@ -114,6 +114,21 @@ def current(connection: Connection, name: str, version: str | None = None) -> tu
         raise _unknown(connection, name, version, retired=bool(rows))
     row = max(active, key=lambda each: _natural(each.version))
     return row, row.declaration
+
+
+_declarations: dict[str, Mapping[str, Any]] = {}
+_MOST_DECLARATIONS = 1000
+
+
+def declaration_of(connection: Connection, revision: str) -> Mapping[str, Any]:
+    """The declaration that a revision names: always the same one, so that it is read once."""
+    found = _declarations.get(revision)
+    if found is None:
+        found = connection.execute(select(Revision.declaration).where(Revision.hash == revision)).scalar_one()
+        if len(_declarations) >= _MOST_DECLARATIONS:
+            _declarations.clear()
+        _declarations[revision] = found
+    return found
 
 
 def validate_args(declaration: Mapping[str, Any], args: Any) -> list[FieldProblem]:

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, delete, func, literal, null, select
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 
-from shared.admission import declaration_of, fitness
+from shared.admission import fitness
 from shared.audit import audit, checked_reason
+from shared.catalog import declaration_of
 from shared.errors import FieldProblem, InvalidInput, NotFound, NotPossible
 from shared.lifecycle import Event, Flag, PauseMode, State, already, before
 from shared.models import Checkpoint, Job, Revision, User
@@ -164,7 +165,7 @@ def _check(connection: Connection, principal: Principal, event: Event, job_id: U
     if event is not Event.SUBMIT and mode is None:
         return
     job = _job(connection, principal, job_id)
-    declaration = declaration_of(connection, job)
+    declaration = declaration_of(connection, job.revision)
     modes = declaration.get("pause") or [PauseMode.PARK.value]
     if mode is not None and mode.value not in modes:
         problem = FieldProblem("mode", "is not a pause mode of this job type", " or ".join(modes))

@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, and_, bindparam, case, insert, null, or_, sel
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 
+from shared.catalog import declaration_of
 from shared.due import due_again, is_due
 from shared.errors import StaleExecution
 from shared.json_values import fit_error, refuse_unfit

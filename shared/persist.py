@@ -16,8 +16,9 @@ from sqlalchemy.engine import Row
 from sqlalchemy.sql.elements import ColumnElement
 from uuid_utils.compat import uuid7
 
-from shared.admission import Desk, Order, declaration_of, hold_revisions, refuse_misfit, tidy_labels
+from shared.admission import Desk, Order, hold_revisions, refuse_misfit, tidy_labels
 from shared.audit import audit_all
+from shared.catalog import declaration_of
 from shared.errors import EditConflict, FieldProblem, InvalidInput, KeyReused, NotFound, NotPossible, Unavailable
 from shared.lifecycle import FINAL, Event, State
 from shared.models import IdempotencyKey, Job, JobLabel, StatusRecord
@@ -209,7 +210,7 @@ def _edited(tx: Transaction, principal: Principal, job: Row[Any], changes: Mappi
         raise InvalidInput(problems=problems)
     present = {name: getattr(job, name) for name in EDITABLE}
     order = Order(type=job.type, version=job.type_version, draft=job.state == State.DRAFT, **{**present, **changes})
-    refuse_misfit(tx.connection, principal, order, declaration_of(tx.connection, job))
+    refuse_misfit(tx.connection, principal, order, declaration_of(tx.connection, job.revision))
     values = dict(changes)
     if "labels" in values:
         values["labels"] = tidy_labels(values["labels"])
