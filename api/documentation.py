@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 from flask import Flask, Response, redirect, request, send_from_directory
-from flask_smorest import Api  # type: ignore[import-untyped]
+from flask_smorest import Api  # type: ignore[import-untyped]  # ships no types
 from werkzeug.wrappers import Response as BaseResponse
 
 from api import ops

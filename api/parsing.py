@@ -115,20 +115,20 @@ class StrictParser(FlaskParser):
 
     DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {}  # noqa: RUF012 - webargs' own form
 
-    def load_json(self, req: Request, schema: ma.Schema) -> Any:  # noqa: ARG002, D102
+    def load_json(self, req: Request, schema: ma.Schema) -> Any:  # noqa: ARG002, D102 - webargs' form
         return json_body(req)
 
-    def load_querystring(self, req: Request, schema: ma.Schema) -> Any:  # noqa: D102
+    def load_querystring(self, req: Request, schema: ma.Schema) -> Any:  # noqa: D102 - webargs' form
         return query_values(req, schema)
 
-    def handle_error(  # noqa: D102
+    def handle_error(  # noqa: D102 - webargs' form
         self,
         error: ma.ValidationError,
-        req: Request,  # noqa: ARG002
+        req: Request,  # noqa: ARG002 - webargs' form
         schema: ma.Schema,
         *,
-        error_status_code: int | None,  # noqa: ARG002
-        error_headers: Mapping[str, str] | None,  # noqa: ARG002
+        error_status_code: int | None,  # noqa: ARG002 - webargs' form
+        error_headers: Mapping[str, str] | None,  # noqa: ARG002 - webargs' form
     ) -> NoReturn:
         raise invalid(error, schema) from None
 

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 import marshmallow as ma
-from flask_smorest import Blueprint  # type: ignore[import-untyped]
+from flask_smorest import Blueprint  # type: ignore[import-untyped]  # ships no types
 
 from api import errors
 from api.auth import Access, declare

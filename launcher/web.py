@@ -14,7 +14,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # ships no types
 
 from broker_config import Settings
 from launcher import guard
@@ -27,7 +27,7 @@ SPARE_CONNECTIONS = 1000
 """connections kept open beyond those being answered, so that clients which keep theirs are not turned away"""
 
 
-class ApiServer(BaseApplication):  # type: ignore[misc]
+class ApiServer(BaseApplication):  # type: ignore[misc]  # its parent is untyped
     """gunicorn, configured by our settings alone: no files, no command line, no control socket."""
 
     def __init__(self, settings: Settings, bind: str) -> None:

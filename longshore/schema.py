@@ -57,7 +57,7 @@ def arguments_of(declared: object) -> Arguments:
         return _of_json_schema(declared)
     if _is_marshmallow(declared):
         # Loaded only for those who use it: authors of plain job types need no web libraries.
-        from longshore.marshmallow_schema import arguments_of_schema  # noqa: PLC0415
+        from longshore.marshmallow_schema import arguments_of_schema  # noqa: PLC0415 - optional
 
         return Arguments(*arguments_of_schema(declared))
     raise InvalidDeclaration(f"args must be a dataclass, a JSON Schema or a marshmallow schema, not {declared!r}")

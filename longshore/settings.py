@@ -74,7 +74,7 @@ def data_directories(environ: Mapping[str, str]) -> list[Path]:
     if named := environ.get("LONGSHORE_DATA_DIR"):
         return [Path(named).expanduser()]
     # Imported here because whoever sets LONGSHORE_URL starts faster without it.
-    from platformdirs import user_data_dir  # noqa: PLC0415
+    from platformdirs import user_data_dir  # noqa: PLC0415 - see above
 
     return [Path.cwd() / LOCAL_DIRECTORY, Path(user_data_dir("longshore"))]
 

@@ -175,7 +175,7 @@ class _Labels(_Field):
     def present(self) -> Condition:
         return exists().where(JobLabel.job_id == Job.id).correlate(Job)
 
-    def ordered(self, compare: Callable[[Any, Any], Any], value: Any, where: str) -> Condition:  # noqa: ARG002
+    def ordered(self, compare: Callable[[Any, Any], Any], value: Any, where: str) -> Condition:  # noqa: ARG002 - the same form for every field
         raise _refuse(where, "cannot be ordered", "$eq, $ne, $in, $nin or $exists")
 
 

@@ -104,7 +104,7 @@ def _changes(event: Event, branches: Sequence[tuple[ColumnElement[bool], Effect]
     return changes
 
 
-def _moved(event: Event, moves: Sequence[tuple[ColumnElement[bool], Situation]], always: bool) -> dict[str, Any]:  # noqa: FBT001
+def _moved(event: Event, moves: Sequence[tuple[ColumnElement[bool], Situation]], always: bool) -> dict[str, Any]:  # noqa: FBT001 - read at one call
     """The columns that a move sets; `always` when every effect of the event is a move."""
 
     def where(wanted: Callable[[Situation], bool], then: Any, otherwise: Any) -> Any:

@@ -19,6 +19,6 @@ def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(f"module 'worker' has no attribute {name!r}")
     # A composition root: see the module docstring for why it is not imported above.
-    from worker.application import app  # noqa: PLC0415
+    from worker.application import app  # noqa: PLC0415 - composition root
 
     return app

@@ -30,7 +30,7 @@ app.steps["worker"].add(BesideAgent)
 def run(queue: str) -> None:
     """Runs the jobs of a queue: what every wake-up asks for."""
     # Imported here because only pool children need it: Celery main stays small.
-    from worker.run import serve  # noqa: PLC0415
+    from worker.run import serve  # noqa: PLC0415 - only pool children need it
 
     serve(child.current(), queue)
 

@@ -231,7 +231,7 @@ def begin(settings: Settings, agent: int) -> Child:
     for name in SECRETS:
         os.environ.pop(name, None)  # noqa: TID251 - nothing is read here, it is only forgotten
     # Job code may use multiprocessing: the children of a daemonic process, which billiard makes this one, are refused.
-    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]  # noqa: SLF001
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]  # noqa: SLF001 - no other way
     attached = attach(launch.slots_file(settings.run_dir, agent))
     _child = Child(settings, agent, attached, attached.take())
     _child.interrupts.install()

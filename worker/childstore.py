@@ -37,7 +37,7 @@ class Guard:
             finally:
                 self._depth -= 1
                 if not self._depth:
-                    self._mark(False)  # noqa: FBT003
+                    self._mark(False)  # noqa: FBT003 - the flag is all there is to say
 
     def before_fork(self) -> None:
         """Waits until nobody is in the database: a copy of a connection in use, or of a held lock, hangs."""

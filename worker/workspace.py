@@ -44,8 +44,8 @@ def _open_and_retry(function: Callable[..., Any], path: str, cause: tuple[Any, .
     if issubclass(cause[0], FileNotFoundError):
         return
     for each in (os.path.dirname(path), path):  # noqa: PTH120 - rmtree hands out strings
-        if not os.path.islink(each):  # noqa: PTH114
-            os.chmod(each, stat.S_IRWXU)  # noqa: PTH101
+        if not os.path.islink(each):  # noqa: PTH114 - the same
+            os.chmod(each, stat.S_IRWXU)  # noqa: PTH101 - the same
     if function in {os.open, os.scandir, os.listdir}:
         shutil.rmtree(path, ignore_errors=True)
     else:

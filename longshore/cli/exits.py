@@ -59,8 +59,8 @@ def report(error: Exception, *, as_json: bool) -> Exit:
 
 def _classified(error: Exception) -> tuple[Exit, dict[str, Any]]:
     # Imported here because nobody who gets no error needs it.
-    from longshore.client import problems  # noqa: PLC0415
-    from longshore.settings import NotConfigured  # noqa: PLC0415
+    from longshore.client import problems  # noqa: PLC0415 - keeps `longshore --help` fast
+    from longshore.settings import NotConfigured  # noqa: PLC0415 - keeps `longshore --help` fast
 
     if isinstance(error, problems.ClientError):
         codes: list[tuple[type[Exception], Exit]] = [

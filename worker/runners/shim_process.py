@@ -80,7 +80,7 @@ class ShimProcess:
         finally:
             os.close(told)
         assert self._process.stdout is not None  # noqa: S101 - both are pipes, as asked for
-        assert self._process.stderr is not None  # noqa: S101
+        assert self._process.stderr is not None  # noqa: S101 - opened as a pipe above
         self.stdout, self.stderr = self._process.stdout.fileno(), self._process.stderr.fileno()
 
     @property
