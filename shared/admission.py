@@ -14,6 +14,7 @@ from shared import catalog, json_schema
 from shared.declaration import BACKOFF
 from shared.errors import FieldProblem, InvalidInput
 from shared.json_values import is_fit_text, unfit
+from shared.lifecycle import State
 from shared.models import Revision, StoredFile
 from shared.principal import Principal
 
@@ -71,6 +72,7 @@ class Desk:
             "type_version": job_type.version,
             "revision": job_type.revision,
             "kind": job_type.kind,
+            "state": (State.DRAFT if order.draft else State.QUEUED).value,
             **columns(order, declaration),
         }
 

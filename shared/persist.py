@@ -29,6 +29,8 @@ from shared.visibility import job_with_owner, steerable
 __all__ = ["Order", "Submitted", "edit", "remove", "submit", "submit_batch"]
 
 MAX_KEY = 255
+MAX_PROBLEMS = 100
+"""How many problems of a batch are named at the most."""
 EDITABLE = frozenset(
     {"title", "labels", "args", "inputs", "priority", "queue", "not_before", "timeout", "max_attempts", "backoff",
      "pause_at", "expires_after", "extra"}
@@ -46,29 +48,44 @@ class Submitted:
 
 def submit(store: Store, principal: Principal, order: Order, *, key: str | None = None, body: bytes = b"") -> Submitted:
     """Accepts one job; under an idempotency key, once for however many tries with the same `body`."""
-    return _submit(store, principal, [order], key, body, _admitted)
+    return _submit(store, principal, lambda desk: [desk.admit(order)], key, body)
 
 
 def submit_batch(
     store: Store, principal: Principal, orders: Sequence[Order], *, key: str | None = None, body: bytes = b""
 ) -> Submitted:
-    """Accepts all of `orders` or none of them."""
-    return _submit(store, principal, orders, key, body, _admitted_in_its_place)
+    """Accepts all of `orders` or none of them; of those that do not fit, the first few are named with their places."""
+    return _submit(store, principal, lambda desk: _admit_all(desk, orders), key, body)
 
 
-_Admit = Callable[[Desk, Principal, Order, int], dict[str, Any]]
+def _admit_all(desk: Desk, orders: Sequence[Order]) -> list[dict[str, Any]]:
+    admitted: list[dict[str, Any]] = []
+    problems: list[FieldProblem] = []
+    for index, order in enumerate(orders):
+        try:
+            admitted.append(desk.admit(order))
+        except InvalidInput as error:
+            problems += [replace(problem, field=f"jobs.{index}.{problem.field}") for problem in error.problems]
+        if len(problems) >= MAX_PROBLEMS:
+            break
+    if problems:
+        raise InvalidInput("Not all jobs fit their job types; none was accepted.", problems=problems)
+    return admitted
 
 
 def _submit(
-    store: Store, principal: Principal, orders: Sequence[Order], key: str | None, body: bytes, admit: _Admit
+    store: Store,
+    principal: Principal,
+    admit: Callable[[Desk], Sequence[dict[str, Any]]],
+    key: str | None,
+    body: bytes,
 ) -> Submitted:
     if key is not None and not 0 < len(key) <= MAX_KEY:
         raise InvalidInput(problems=[FieldProblem("Idempotency-Key", "is not valid", f"1 to {MAX_KEY} characters")])
     if key is not None and (before := _accepted_before(store, principal, key, body)):
         return before
     with store.reading() as connection:  # before it is our turn to write, for which others wait
-        desk = Desk(connection, principal)
-        jobs = [admit(desk, principal, order, index) for index, order in enumerate(orders)]
+        jobs = [{"id": uuid7(), "owner_id": principal.user_id, **job} for job in admit(Desk(connection, principal))]
     done = _accept(store, principal, jobs, key, body) or _accepted_before(store, principal, key or "", body)
     if done is None:
         raise Unavailable("Another request with this Idempotency-Key was undone meanwhile; send yours again.")
@@ -87,20 +104,6 @@ def _accept(
         if key is not None:
             _note_numbers(tx, principal, key, numbers)
         return Submitted(_by_numbers(tx.connection, _ranges(numbers)), created=True)
-
-
-def _admitted(desk: Desk, principal: Principal, order: Order, _index: int) -> dict[str, Any]:
-    state = State.DRAFT if order.draft else State.QUEUED
-    return {"id": uuid7(), "owner_id": principal.user_id, "state": state.value, **desk.admit(order)}
-
-
-def _admitted_in_its_place(desk: Desk, principal: Principal, order: Order, index: int) -> dict[str, Any]:
-    """Says of what does not fit which job of the batch it is in."""
-    try:
-        return _admitted(desk, principal, order, index)
-    except InvalidInput as error:
-        problems = [replace(problem, field=f"jobs.{index}.{problem.field}") for problem in error.problems]
-        raise InvalidInput(error.detail, problems=problems) from None
 
 
 _ADD_JOB = insert(Job).returning(*RECORDED)

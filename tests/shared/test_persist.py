@@ -50,6 +50,14 @@ def test_a_batch_is_all_or_nothing_and_names_the_place(kit: Kit) -> None:
     assert _count(kit, Job) == 0
 
 
+def test_every_wrong_job_of_a_batch_is_named(kit: Kit) -> None:
+    """Only the first was, so that a batch with ten mistakes took ten tries."""
+    orders = [Order("count", args={"n": "x"}), Order("count"), Order("count", timeout=-1.0)]
+    with pytest.raises(InvalidInput) as refused:
+        persist.submit_batch(kit.store, kit.alice, orders)
+    assert [problem.field for problem in refused.value.problems] == ["jobs.0.args.n", "jobs.2.timeout"]
+
+
 def test_a_large_batch_keeps_its_order(kit: Kit) -> None:
     orders = [Order("count", args={"n": n}) for n in range(2500)]
     jobs = persist.submit_batch(kit.store, kit.alice, orders, key="big", body=b"b").jobs

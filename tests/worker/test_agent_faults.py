@@ -162,6 +162,14 @@ def test_a_module_that_is_not_there_stops_the_start_with_its_name(quick: Fleet) 
     assert not worker.survivors()
 
 
+def test_a_user_that_is_not_there_stops_the_start(quick: Fleet) -> None:
+    """The worker served, and every command failed."""
+    worker = quick.launch([sys.executable, "-P", "-m", "worker.agent"], run_as="no-such-user")
+    assert worker.popen.wait(20) == 1
+    assert "there is no user 'no-such-user'" in worker.log.read_text()
+    assert not worker.survivors()
+
+
 def test_the_processes_of_a_worker_are_where_they_belong(quick: Fleet) -> None:
     worker = quick.start()
     main = worker.celery_main()

@@ -71,6 +71,7 @@ def _run(settings: Settings, count: int, queues: tuple[str, ...], options: argpa
     if not options.adopt:
         main_process.start()
     try:
+        opening.check_user(settings)
         declared = opening.declarations(settings)
         worker = Worker(settings, memory, main_process, count, queues)
         return worker.run(declared, options.launcher)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pwd
 import subprocess
 import sys
 import time
@@ -41,6 +42,18 @@ class CannotStart(LongshoreError):
 def name_of(settings: Settings) -> str:
     """The worker's name: in status records, and as Celery knows it."""
     return f"worker-{os.getpid()}@{settings.node}"
+
+
+def check_user(settings: Settings) -> None:
+    """Refuses to start where commands shall run as a user whom this process cannot become."""
+    if not settings.run_as:
+        return
+    try:
+        pwd.getpwnam(settings.run_as)
+    except KeyError:
+        raise CannotStart(f"LONGSHORE_RUN_AS: there is no user {settings.run_as!r}; make it, or name another") from None
+    if os.getuid() != 0:
+        raise CannotStart(f"LONGSHORE_RUN_AS: only root can run commands as {settings.run_as}")
 
 
 def declarations(settings: Settings) -> list[Mapping[str, Any]]:
