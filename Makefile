@@ -6,7 +6,8 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-TEST_PROCESSES ?= 2
+# Most tests wait for real processes and real time limits, so more of them than there are cores.
+TEST_PROCESSES ?= 5
 ARGS ?=
 
 help: ## print this help
