@@ -120,7 +120,9 @@ def errors_page() -> Iterator[str]:
 
 
 def _error_kinds(kind: type[errors.LongshoreError] = errors.LongshoreError) -> Iterator[type[errors.LongshoreError]]:
-    yield kind
+    """The tree of the API; kinds of other programs are there only when those have been imported."""
+    if kind.__module__ == errors.__name__:
+        yield kind
     for below in kind.__subclasses__():
         yield from _error_kinds(below)
 

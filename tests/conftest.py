@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,13 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.processes import server_directory, unprivileged_user
 from tests.servers.rabbitmq import RabbitServer
 from tests.servers.valkey import ValkeyServer
+
+
+def pytest_configure() -> None:
+    """Lets SIGINT and SIGQUIT end what tests start: a shell that runs this in the background has them ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
