@@ -139,7 +139,8 @@ def test_celery_main_still_watches_its_pool_after_the_broker_was_away(quick: Fle
     valkey.restart()
     for _ in range(3):
         job_id = quick.submit("sleep", {"seconds": 60}, max_attempts=1)
-        quick.wait(job_id, "running", 30)
+        # Its code must have begun: a job that was only claimed goes back to the queue unburnt.
+        quick.wait_until(job_id, lambda job: job.stage == "sleep", 30)
         os.kill(quick.executions(job_id)[0].pid, signal.SIGKILL)
         quick.wait(job_id, "failed", 5)
         quick.wait(quick.submit("noop"), "completed", 4)
