@@ -96,7 +96,7 @@ def _compact(value: Any) -> str:
     if value is None or value in ({}, []):
         return ""
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) < 100 else json.dumps(value, ensure_ascii=False, indent=2)  # noqa: PLR2004
+    return text if len(text) < 100 else json.dumps(value, ensure_ascii=False, indent=2)  # noqa: PLR2004 - a line
 
 
 def _execution(execution: Execution) -> str:

@@ -44,8 +44,8 @@ def bar(text: str, *, wanted: bool | None = None, total: float | None = None, in
 
 def _progress(*, in_bytes: bool) -> Any:
     # rich is imported here because most programs that use the client never show a bar.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import (  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415 - only where a bar is shown
+    from rich.progress import (  # noqa: PLC0415 - only where a bar is shown
         BarColumn,
         DownloadColumn,
         Progress,

@@ -163,7 +163,7 @@ _BY_STATUS: Mapping[int, type[ClientError]] = {
 
 def problem_error(status: int, document: Any) -> ClientError:
     """Make the error for an answer that is none of success; `document` may be anything a proxy sent."""
-    kind = _BY_STATUS.get(status, ServerFault if status >= 500 else ClientError)  # noqa: PLR2004
+    kind = _BY_STATUS.get(status, ServerFault if status >= 500 else ClientError)  # noqa: PLR2004 - HTTP
     known: Mapping[str, Any] = document if isinstance(document, Mapping) else {}
     title = str(known.get("title") or "")
     return kind(
